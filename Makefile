@@ -1,0 +1,42 @@
+# `make demo` and `make test` set up everything they need in .venv; a second run installs nothing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+METADATA := setup.cfg pyproject.toml constraints.txt
+OUT    ?= sklexplain-demo
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo    explain a GRU on real share prices; writes $(OUT)/report.html"
+	@echo "make test    run the tests"
+	@echo "make lint    check format, style and types"
+	@echo "make format  rewrite the files in the project's format"
+	@echo "make clean   remove $(VENV) and caches"
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'sklexplain needs Python 3.11 or newer: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of extras, so that the demo does not install what only developers need.
+$(VENV)/.installed-%: $(METADATA) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.installed-cli
+	$(BIN)/sklexplain demo --out $(OUT)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
