@@ -290,14 +290,23 @@ class TestMakeWindows:
         assert not y.any()
 
 
-def test_windows_load_no_pandas():
+def test_windows_need_no_pandas():
+    # Hidden from the first import on, since scikit-learn itself loads pandas where it finds it.
     program = """
 import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Hidden())
 import numpy as np
 from sklexplain.windows import SlidingWindow, make_windows
 X = np.arange(8.0).reshape(4, 2)
-SlidingWindow(2).fit_transform(X)
-make_windows(X, X[:, 0], window=2, groups=list("aaab"))
+windows, targets = make_windows(X, X[:, 0], window=2, groups=list("aaab"))
+assert (windows == SlidingWindow(2).fit_transform(X)[1:2]).all()
+assert targets.tolist() == [4.0]
 assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
