@@ -80,10 +80,12 @@ def check_finite(values: np.ndarray, name: str, source: Any) -> None:
         columns = getattr(source, "columns", range(values.shape[1]))
         where += f", column {list(columns)[place[1]]!r}"
     infinite = values.dtype.kind == "f" and np.isinf(values[place])
+    remedy = "Fill in or drop those rows first"
+    if name == "y":
+        remedy += "; if it comes from y.shift(-1), pass y unshifted, as `horizon` does the shifting"
     raise ValueError(
         f"{name} contains {'infinity' if infinite else 'NaN'} in {missing.sum()} place(s), first "
-        f"in {where}. Fill in or drop those rows first: a window carries a missing value on into "
-        "all the rows that follow."
+        f"in {where}. {remedy}."
     )
 
 

@@ -132,7 +132,7 @@ class TestMakeWindowsErrors:
         ("y", "message"),
         [
             (y[1:], "X has 10 rows but y has 9.*unshifted"),
-            (np.append(y[1:], np.nan), "y contains NaN.*first in row 9"),
+            (np.append(y[1:], np.nan), "y contains NaN.*first in row 9.*pass y unshifted"),
             (np.array([*"abcdefghi", None], dtype=object), "y contains NaN.*first in row 9"),
             (np.array([*"abcdefgh", np.nan, "i"], dtype=object), "y contains NaN.*row 8"),
             ("close", "y='close' names a column, but X is a ndarray"),
