@@ -1,0 +1,69 @@
+"""Explain recurrent and other models the scikit-learn way.
+
+The public names are loaded when they are first used, so that importing the package costs little
+more than importing scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+_HOMES = {
+    "Background": "core.background",
+    "Explanation": "core.explanation",
+    "FeedForwardClassifier": "recurrent",
+    "FeedForwardRegressor": "recurrent",
+    "GRUClassifier": "recurrent",
+    "GRURegressor": "recurrent",
+    "KernelSHAP": "explainers.kernel_shap",
+    "LSTMClassifier": "recurrent",
+    "LSTMRegressor": "recurrent",
+    "PermutationImportance": "explainers.permutation",
+    "Players": "core.players",
+    "RNNClassifier": "recurrent",
+    "RNNRegressor": "recurrent",
+    "SlidingWindow": "windows",
+    "as_estimator": "core.models",
+    "cluster_players": "core.players",
+    "load_google_stock": "datasets",
+    "make_players": "core.players",
+    "make_sequences": "datasets",
+    "make_windows": "windows",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from .core.background import Background
+    from .core.explanation import Explanation
+    from .core.models import as_estimator
+    from .core.players import Players, cluster_players, make_players
+    from .datasets import load_google_stock, make_sequences
+    from .explainers.kernel_shap import KernelSHAP
+    from .explainers.permutation import PermutationImportance
+    from .recurrent import (
+        FeedForwardClassifier,
+        FeedForwardRegressor,
+        GRUClassifier,
+        GRURegressor,
+        LSTMClassifier,
+        LSTMRegressor,
+        RNNClassifier,
+        RNNRegressor,
+    )
+    from .windows import SlidingWindow, make_windows
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

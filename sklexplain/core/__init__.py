@@ -1,0 +1,1 @@
+"""What every method shares: players, background, model, the engine and the explanation."""

@@ -1,0 +1,392 @@
+"""Explanation: attributions together with everything needed to read, store and draw them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from html import escape
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from .players import Players, make_players
+
+_SCHEMA = 1
+_ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index")
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The result of every method.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_players) or (n_samples, n_players, n_outputs)
+        The attributions, in the unit of the explained output. Of permutation importance: the
+        drop in the score, a "sample" being one repeat.
+    base_values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        What is explained away from: the mean output over the background, LIME's intercept, the
+        score before permuting.
+    predictions : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The explained outputs themselves.
+    data : ndarray of shape (n_samples, *sample_shape) or None
+        The explained rows; None where a value belongs to no single row.
+    players : Players
+    output_names : tuple of str
+        One name an output; empty when values are 2-D.
+    method : str
+        The explainer's name.
+    params : dict
+        The explainer's parameters and what it reports of its run, as plain numbers and text.
+    std_errors : ndarray shaped as `values`, or None
+        Standard errors where the method estimates.
+    index : ndarray of shape (n_samples,) or None
+        Labels of the rows: dates, tickers, ….
+    categories : mapping from column position to tuple of str
+        What the codes in `data` mean, for columns that are not numbers.
+    kind : {"attributions", "importances"}
+        Whether a value belongs to one row or to the data as a whole.
+    """
+
+    values: np.ndarray
+    base_values: np.ndarray
+    predictions: np.ndarray
+    data: np.ndarray | None
+    players: Players
+    output_names: tuple[str, ...] = ()
+    method: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    std_errors: np.ndarray | None = None
+    index: np.ndarray | None = None
+    categories: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    kind: str = "attributions"
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.ndim not in (2, 3) or values.shape[1] != self.players.n_players:
+            raise ValueError(
+                f"values have shape {values.shape}; expected (n_samples, "
+                f"{self.players.n_players}) or (n_samples, {self.players.n_players}, n_outputs)"
+            )
+        expected = (len(values), *values.shape[2:])
+        for name in ("base_values", "predictions"):
+            if np.shape(getattr(self, name)) != expected:
+                raise ValueError(
+                    f"{name} has shape {np.shape(getattr(self, name))}; expected {expected}"
+                )
+        if len(self.output_names) != (values.shape[2] if values.ndim == 3 else 0):
+            raise ValueError(
+                f"{len(self.output_names)} output_names for values of shape {values.shape}"
+            )
+        if self.std_errors is not None and self.std_errors.shape != values.shape:
+            raise ValueError(
+                f"std_errors has shape {self.std_errors.shape}; expected {values.shape}"
+            )
+        for name in ("data", "index"):
+            rows = getattr(self, name)
+            if rows is not None and len(rows) != len(values):
+                raise ValueError(f"{name} has {len(rows)} rows; expected {len(values)}")
+        if self.kind not in ("attributions", "importances"):
+            raise ValueError(f'kind={self.kind!r} must be "attributions" or "importances"')
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of `values`."""
+        return self.values.shape
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of explained outputs."""
+        return self.values.shape[2] if self.values.ndim == 3 else 1
+
+    def __repr__(self) -> str:
+        outputs = f" × {self.n_outputs} outputs" if self.output_names else ""
+        return (
+            f"Explanation({self.method}: {len(self)} samples × {self.players.n_players} players"
+            f"{outputs})"
+        )
+
+    def __getitem__(self, key: Any) -> Explanation:
+        """Select samples, players and outputs: ``e[3]``, ``e[:10, "close"]``, ``e[:, :, "up"]``.
+
+        Samples by position, slice, list or mask; players and outputs by name, position, or lists
+        of these. One output by name or position leaves 2-D values.
+        """
+        keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) > self.values.ndim:
+            raise IndexError(f"{len(keys)} indices for an explanation of shape {self.shape}")
+        selected = self._select_samples(keys[0])
+        if len(keys) > 1:
+            selected = selected._select_players(keys[1])
+        if len(keys) > 2:
+            selected = selected._select_outputs(keys[2])
+        return selected
+
+    def _select_samples(self, key: Any) -> Explanation:
+        if isinstance(key, int | np.integer):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"sample {key} is out of range: there are {len(self)} samples")
+            key = [int(key)]
+        taken: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[key]
+            for name in _ARRAYS
+        }
+        return replace(self, **taken)
+
+    def _select_players(self, key: Any) -> Explanation:
+        positions = _positions(key, self.players.names, "player")
+        renumbered = np.full(self.players.n_players + 1, -1)
+        renumbered[positions] = np.arange(len(positions))
+        players = replace(
+            self.players,
+            labels=renumbered[self.players.labels],
+            names=tuple(self.players.names[i] for i in positions),
+        )
+        errors = None if self.std_errors is None else self.std_errors[:, positions]
+        return replace(self, values=self.values[:, positions], std_errors=errors, players=players)
+
+    def _select_outputs(self, key: Any) -> Explanation:
+        positions: Any = _positions(key, self.output_names, "output")
+        names = tuple(self.output_names[i] for i in positions)
+        if isinstance(key, str | int | np.integer):
+            positions, names = positions[0], ()
+        errors = None if self.std_errors is None else self.std_errors[..., positions]
+        return replace(
+            self,
+            values=self.values[..., positions],
+            base_values=self.base_values[..., positions],
+            predictions=self.predictions[..., positions],
+            std_errors=errors,
+            output_names=names,
+        )
+
+    def importances(self) -> np.ndarray:
+        """Return one number a player, over all samples.
+
+        Returns
+        -------
+        ndarray of shape (n_players,) or (n_players, n_outputs)
+            The mean of the absolute attributions; of permutation importance the mean drop in the
+            score, which may be negative.
+        """
+        values = self.values if self.kind == "importances" else np.abs(self.values)
+        return values.mean(axis=0)
+
+    def aggregate(self, players: Any) -> Explanation:
+        """Add up the attributions of finer players into coarser ones.
+
+        Parameters
+        ----------
+        players : str, array, mapping or Players
+            As of :func:`make_players`; each present player must lie inside one new player.
+
+        Returns
+        -------
+        Explanation
+            Without standard errors, since those of single players do not add up.
+
+        Raises
+        ------
+        ValueError
+            If a player would have to be divided, or if the values are score drops, which do not
+            add up.
+        """
+        if self.kind == "importances":
+            raise ValueError(
+                "drops in the score do not add up over players; fit PermutationImportance with "
+                f"players={players!r} instead"
+            )
+        coarse = make_players(players, self.players.shape, self.players.feature_names)
+        parents = self.players.coarser(coarse)
+        belongs = (parents[:, None] == np.arange(coarse.n_players)).astype(float)
+        values = np.einsum("np...,pq->nq...", self.values, belongs)
+        return replace(self, values=values, std_errors=None, players=coarse)
+
+    def column_names(self) -> list[str]:
+        """Return a name for each column of the values laid out in two dimensions."""
+        if not self.output_names:
+            return list(self.players.names)
+        return [
+            f"{player}:{output}" for player in self.players.names for output in self.output_names
+        ]
+
+    def to_frame(self) -> Any:
+        """Return the values as a DataFrame, samples in rows.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns are players, or (player, output) pairs where there are several outputs.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install 'sklexplain[report]'") from error
+        columns: Any = list(self.players.names)
+        if self.output_names:
+            columns = pd.MultiIndex.from_product(
+                [self.players.names, self.output_names], names=["player", "output"]
+            )
+        return pd.DataFrame(self.values.reshape(len(self), -1), index=self.index, columns=columns)
+
+    def to_shap(self) -> Any:
+        """Return a `shap.Explanation` with the same numbers, for shap's plots.
+
+        A player of several cells shows the mean of its cells as its data.
+
+        Raises
+        ------
+        ImportError
+            If shap is missing.
+        """
+        try:
+            import shap
+        except ImportError as error:
+            raise ImportError("to_shap needs shap: pip install 'sklexplain[shap]'") from error
+        return shap.Explanation(
+            values=self.values,
+            base_values=self.base_values,
+            data=self.player_data(),
+            feature_names=list(self.players.names),
+            output_names=list(self.output_names) or None,
+        )
+
+    def player_data(self) -> np.ndarray | None:
+        """Return one input value a player: its cell, or the mean of its cells.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_players), or None where there is no data
+        """
+        if self.data is None:
+            return None
+        sizes = np.bincount(
+            self.players.labels[self.players.labels >= 0], minlength=self.players.n_players
+        )
+        return self.players.sum_cells(np.asarray(self.data, dtype=float)) / sizes
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the explanation to an npz file of arrays and JSON, without pickle.
+
+        Raises
+        ------
+        TypeError
+            If `params` or `index` hold objects that are neither numbers, text nor dates.
+        """
+        arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        index = arrays.get("index")
+        if index is not None and index.dtype == object:
+            arrays["index"] = np.asarray([str(label) for label in index])
+        header = {
+            "schema": _SCHEMA,
+            "method": self.method,
+            "kind": self.kind,
+            "output_names": self.output_names,
+            "params": self.params,
+            "categories": {str(column): names for column, names in self.categories.items()},
+            "players": {
+                "names": self.players.names,
+                "shape": self.players.shape,
+                "level": self.players.level,
+                "feature_names": self.players.feature_names,
+            },
+        }
+        with open(path, "wb") as file:
+            np.savez_compressed(
+                file,
+                header=np.asarray(json.dumps(header)),
+                player_labels=self.players.labels,
+                **arrays,
+            )
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Explanation:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not an explanation, or of a newer schema.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                header = json.loads(str(archive["header"]))
+                labels = archive["player_labels"]
+                arrays: dict[str, Any] = {
+                    name: archive[name] if name in archive.files else None for name in _ARRAYS
+                }
+        except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(f"{path} is not a saved Explanation: {error}") from error
+        if header.get("schema") != _SCHEMA:
+            raise ValueError(
+                f"{path} has schema {header.get('schema')}, but this version reads {_SCHEMA}; "
+                "update sklexplain"
+            )
+        players = Players(
+            labels,
+            tuple(header["players"]["names"]),
+            tuple(header["players"]["shape"]),
+            header["players"]["level"],
+            tuple(header["players"]["feature_names"]),
+        )
+        return cls(
+            players=players,
+            output_names=tuple(header["output_names"]),
+            method=header["method"],
+            kind=header["kind"],
+            params=header["params"],
+            categories={
+                int(column): tuple(names) for column, names in header["categories"].items()
+            },
+            **arrays,
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the importances as a small table with bars."""
+        importances = self.importances()
+        if importances.ndim == 2:
+            importances = importances.mean(axis=1)
+        order = np.argsort(-np.abs(importances))[:20]
+        widest = max(float(np.abs(importances).max(initial=0)), np.finfo(float).tiny)
+        rows = "".join(
+            f"<tr><td>{escape(self.players.names[i])}</td>"
+            f'<td style="text-align:right">{importances[i]:.4g}</td>'
+            f'<td style="min-width:12em"><div style="background:'
+            f"{'#0072B2' if importances[i] >= 0 else '#D55E00'};height:0.9em;width:"
+            f'{100 * abs(importances[i]) / widest:.1f}%"></div></td></tr>'
+            for i in order
+        )
+        measure = "drop in the score" if self.kind == "importances" else "mean |attribution|"
+        return (
+            f"<p>{escape(repr(self))}</p><table><thead><tr><th>player</th><th>{measure}</th>"
+            f"<th></th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def _positions(key: Any, names: tuple[str, ...], what: str) -> list[int]:
+    """Return the positions that a name, position, slice or list of these means."""
+    if isinstance(key, slice):
+        return list(range(len(names)))[key]
+    if isinstance(key, np.ndarray) and key.dtype == bool:
+        return [int(i) for i in np.flatnonzero(key)]
+    listed = [key] if isinstance(key, str | int | np.integer) else list(key)
+    positions = []
+    for item in listed:
+        if isinstance(item, str):
+            if item not in names:
+                raise KeyError(f"no {what} is named {item!r}; known are {list(names)}")
+            positions.append(names.index(item))
+        else:
+            positions.append(range(len(names))[int(item)])
+    return positions

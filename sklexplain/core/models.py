@@ -1,0 +1,393 @@
+"""Model: an estimator, net, module or function as one callable from rows to outputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .tables import RowCodec
+
+OUTPUTS = ("auto", "predict", "predict_proba", "decision_function")
+LINKS = ("identity", "logit")
+
+
+class Model:
+    """One callable for every kind of model: numeric rows in, (n_samples, n_outputs) out.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, Pipeline, FrozenEstimator, skorch net, nn.Module or function
+    output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
+        Which of the estimator's methods to explain; ``"auto"`` takes probabilities where there
+        are any, then decision values, then predictions.
+    link : {"identity", "logit"}, default="identity"
+        A function of the outputs that is explained in their place: the log-odds of probabilities.
+    codec : RowCodec, optional
+        Turns numeric rows back into what the estimator was fitted on.
+
+    Attributes
+    ----------
+    method : str
+        The method that was chosen.
+    module : nn.Module or None
+        The torch module that can be run on tensors directly, rows in the estimator's own units.
+    head : callable or None
+        Maps the module's output to the explained outputs, tensors to tensors.
+    class_names : tuple of str
+        The classes, where the outputs belong to classes.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        output: str = "auto",
+        link: str = "identity",
+        codec: RowCodec | None = None,
+    ) -> None:
+        if link not in LINKS:
+            raise ValueError(f"link={link!r} is not one of {LINKS}")
+        self.estimator = estimator
+        self.link = link
+        self.codec = RowCodec() if codec is None else codec
+        self.module, self.head = None, None
+        core = unwrapped(estimator)
+        if is_plain(core):
+            self.method = "predict" if output == "auto" else output
+            if self.method != "predict":
+                raise ValueError(
+                    f"output={output!r} needs an estimator; wrap the function or module with "
+                    'as_estimator(model, task="classifier")'
+                )
+        else:
+            self.method = chosen_method(core, output)
+        classes: Any = () if self.method == "predict" else getattr(core, "classes_", ())
+        self.class_names = tuple(str(name) for name in classes)
+        if not self.codec.categories:
+            self.module, self.head = torch_parts(core, self.method)
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether tensors can be run without leaving the device."""
+        return self.module is not None
+
+    def output_names(self, n_outputs: int) -> tuple[str, ...]:
+        """Return the outputs' names; () for a single one, whose axis is dropped."""
+        if n_outputs == 1:
+            return ()
+        if len(self.class_names) == n_outputs:
+            return self.class_names
+        return tuple(f"output {i}" for i in range(n_outputs))
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Run rows of shape (n_samples, …) and return (n_samples, n_outputs) in float64."""
+        if self.module is not None:
+            from ..inference import forward
+
+            outputs = self.head(forward(self.module, rows))  # type: ignore[misc]
+            if len(outputs) != len(rows):
+                raise _wrong_rows(len(rows), tuple(outputs.shape))
+            return self._linked(outputs.double().cpu().numpy())
+        estimator = self.estimator
+        function = estimator if is_plain(estimator) else getattr(estimator, self.method)
+        return self._linked(_as_columns(function(self.codec.decode(rows)), len(rows), self.method))
+
+    def run_tensor(self, rows: Any) -> Any:
+        """Run a tensor that is already on the module's device; return outputs in float64 there."""
+        outputs = self.head(self.module(rows))  # type: ignore[misc]
+        if len(outputs) != len(rows):
+            raise _wrong_rows(len(rows), tuple(outputs.shape))
+        return outputs.double().logit() if self.link == "logit" else outputs.double()
+
+    def _linked(self, outputs: np.ndarray) -> np.ndarray:
+        if self.link == "identity":
+            return outputs
+        if np.any((outputs < 0) | (outputs > 1)):
+            raise ValueError(
+                'link="logit" needs outputs between 0 and 1, but the model gives '
+                f'{outputs.min():.4g} to {outputs.max():.4g}; use output="predict_proba" or '
+                'link="identity"'
+            )
+        if np.any((outputs == 0) | (outputs == 1)):
+            raise ValueError(
+                'link="logit" needs probabilities strictly between 0 and 1, but the model gives '
+                'exactly 0 or 1; calibrate the classifier or use link="identity"'
+            )
+        return logit(outputs)
+
+
+def unwrapped(estimator: Any) -> Any:
+    """Return what stands inside frozen and adapting wrappers, where it runs on the same rows."""
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
+
+
+def is_plain(model: Any) -> bool:
+    """Whether `model` is a bare function or torch module rather than an estimator."""
+    return callable(model) and not hasattr(model, "predict")
+
+
+def chosen_method(estimator: Any, output: str) -> str:
+    """Return the estimator's method that `output` means.
+
+    Raises
+    ------
+    ValueError
+        If `output` is unknown, or if the estimator lacks that method.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"output={output!r} is not one of {OUTPUTS}")
+    # skorch's regressors have a predict_proba that is not one.
+    regressor = _is_skorch(estimator) and not is_classifier(estimator)
+    if output == "auto":
+        candidates = ("predict",) if regressor else ("predict_proba", "decision_function")
+        for method in candidates:
+            if hasattr(estimator, method) and (method == "predict" or not regressor):
+                return method
+        return "predict"
+    if not hasattr(estimator, output):
+        available = [name for name in OUTPUTS[1:] if hasattr(estimator, name)]
+        raise ValueError(
+            f"output={output!r}, but {type(estimator).__name__} has only {available}; choose one "
+            "of these"
+        )
+    return output
+
+
+def torch_parts(estimator: Any, method: str) -> tuple[Any, Callable[[Any], Any] | None]:
+    """Return the module inside a torch-backed estimator and what turns its output into `method`'s.
+
+    The module is None where there is none, or where running it alone would skip part of the
+    estimator's work.
+    """
+    if "torch" not in sys.modules:
+        return None, None
+    if isinstance(estimator, _Adapter):
+        inner = estimator.model
+        if _is_skorch(inner):
+            return torch_parts(inner, method)
+        if not _is_torch_module(inner):
+            return None, None
+        if method == "predict":
+            return (None, None) if is_classifier(estimator) else (inner, _columns)
+        return inner, _probabilities if method == "predict_proba" else _log_odds
+    if _is_torch_module(estimator):
+        return estimator, _columns
+    if _is_skorch(estimator):
+        if method == "predict" and is_classifier(estimator):
+            return None, None
+        nonlinearity = estimator._get_predict_nonlinearity()
+        return estimator.module_, lambda output: _columns(nonlinearity(_first(output)))
+    # The package's own estimators: a module in raw units that gives predictions or logits.
+    if hasattr(estimator, "net_") and _is_torch_module(getattr(estimator, "module_", None)):
+        if not is_classifier(estimator):
+            return estimator.module_, _columns
+        if method == "predict_proba":
+            return estimator.module_, _probabilities
+        if method == "decision_function":
+            return estimator.module_, _log_odds
+    return None, None
+
+
+def uses_torch(estimator: Any) -> bool:
+    """Whether predicting runs a torch net, whose own threads already use the cores."""
+    if isinstance(estimator, Pipeline):
+        return uses_torch(estimator.steps[-1][1])
+    if isinstance(estimator, FrozenEstimator):
+        return uses_torch(estimator.estimator)
+    if isinstance(estimator, _Adapter):
+        return uses_torch(estimator.model)
+    for fitted in ("regressor_", "best_estimator_"):
+        if hasattr(estimator, fitted):
+            return uses_torch(getattr(estimator, fitted))
+    return (
+        _is_torch_module(estimator)
+        or _is_skorch(estimator)
+        or _is_torch_module(getattr(estimator, "module_", None))
+    )
+
+
+def _first(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _columns(output: Any) -> Any:
+    output = _first(output)
+    return output.reshape(len(output), -1)
+
+
+def _probabilities(output: Any) -> Any:
+    import torch
+
+    logits = _columns(output)
+    if logits.shape[1] == 1:
+        positive = torch.sigmoid(logits)
+        return torch.cat([1 - positive, positive], dim=1)
+    return torch.softmax(logits, dim=1)
+
+
+def _log_odds(output: Any) -> Any:
+    """One column for two classes, as scikit-learn's decision functions have it."""
+    logits = _columns(output)
+    return logits[:, 1:] - logits[:, :1] if logits.shape[1] == 2 else logits
+
+
+def _is_torch_module(model: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _is_skorch(model: Any) -> bool:
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(model, skorch.NeuralNet)
+
+
+def _wrong_rows(n_rows: int, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(
+        f"the model returned an output of shape {shape} for {n_rows} rows; it must return one "
+        "output (or one row of outputs) a row"
+    )
+
+
+def _as_columns(outputs: Any, n_rows: int, method: str) -> np.ndarray:
+    if isinstance(outputs, list) and len(outputs) and np.ndim(outputs[0]) == 2:
+        raise ValueError(
+            f"{method} returns a list of {len(outputs)} arrays (a classifier of several targets); "
+            "explain one target at a time"
+        )
+    array = np.asarray(outputs)
+    if array.ndim == 0 or array.ndim > 2 or len(array) != n_rows:
+        raise _wrong_rows(n_rows, array.shape)
+    try:
+        array = array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{method} returns labels that are not numbers ({array.ravel()[0]!r}); use "
+            'output="predict_proba" or output="decision_function"'
+        ) from error
+    return array.reshape(n_rows, -1)
+
+
+class _Adapter(BaseEstimator):
+    """A trained model that is no scikit-learn estimator, dressed as one."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> _Adapter:
+        """Do nothing: the model is trained."""
+        return self
+
+    def _outputs(self, X: Any, method: str) -> np.ndarray:
+        module, head = torch_parts(self, method)
+        codec = RowCodec.from_rows(X)
+        if module is not None:
+            from ..inference import forward
+
+            return head(forward(module, codec.encode(X))).cpu().numpy()  # type: ignore[misc]
+        return _as_columns(self.model(X), len(X), method)
+
+
+class _AdaptedRegressor(RegressorMixin, _Adapter):
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the model's outputs; one column is flattened."""
+        outputs = self._outputs(X, "predict")
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+class _AdaptedClassifier(ClassifierMixin, _Adapter):
+    def __init__(self, model: Any, classes: Sequence[Any] | None = None) -> None:
+        super().__init__(model)
+        self.classes = classes
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The class labels."""
+        if self.classes is not None:
+            return np.asarray(self.classes)
+        if _is_skorch(self.model):
+            return np.asarray(self.model.classes_)
+        return np.arange(2)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class."""
+        outputs = self._outputs(X, "predict_proba")
+        if outputs.shape[1] == 1:
+            outputs = np.hstack([1 - outputs, outputs])
+        if outputs.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"the model gives {outputs.shape[1]} probabilities a row for "
+                f"{len(self.classes_)} classes; name them with as_estimator(…, classes=[…])"
+            )
+        return outputs
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class."""
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+
+def as_estimator(
+    obj: Any, task: str = "regressor", classes: Sequence[Any] | None = None
+) -> FrozenEstimator:
+    """Turn a trained model that is no scikit-learn estimator into a frozen one.
+
+    Parameters
+    ----------
+    obj : nn.Module, skorch net, fitted estimator or function
+        A module takes a tensor of rows; a function takes rows as they are given to the explainer
+        and returns (n_samples,) or (n_samples, n_outputs).
+    task : {"regressor", "classifier"}, default="regressor"
+        As a classifier, a module's outputs are logits (one for each class, or a single one for
+        two classes) and a function's are probabilities.
+    classes : sequence, optional
+        The class labels, in the order of the outputs. By default a skorch net's own, else 0 and 1.
+
+    Returns
+    -------
+    sklearn.frozen.FrozenEstimator
+        Its `fit` does nothing; it predicts and scores as any estimator.
+
+    Raises
+    ------
+    TypeError
+        If `obj` can neither be called nor predict.
+    ValueError
+        If `task` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklexplain import as_estimator
+    >>> model = as_estimator(lambda X: X[:, 0] + 2 * X[:, 1])
+    >>> model.predict(np.array([[1.0, 2.0]]))
+    array([5.])
+    """
+    if task not in ("regressor", "classifier"):
+        raise ValueError(f'task={task!r} must be "regressor" or "classifier"')
+    if isinstance(obj, FrozenEstimator):
+        return obj
+    if is_plain(obj) or _is_skorch(obj):
+        if _is_skorch(obj) and not getattr(obj, "initialized_", False):
+            raise ValueError("the skorch net is not trained yet; call its fit first")
+        if task == "classifier":
+            return FrozenEstimator(_AdaptedClassifier(obj, classes))
+        return FrozenEstimator(_AdaptedRegressor(obj))
+    if hasattr(obj, "predict"):
+        check_is_fitted(obj)
+        return FrozenEstimator(obj)
+    raise TypeError(
+        f"{type(obj).__name__} can neither be called nor predict; give a trained torch module, a "
+        "skorch net, a fitted estimator or a function of the rows"
+    )

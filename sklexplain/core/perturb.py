@@ -1,0 +1,334 @@
+"""The engine: every masked batch is built and run here, and only here.
+
+A masked row keeps the cells of its present players and takes the cells of its absent ones from a
+reference row. `evaluate` runs coalitions × references for many rows; `replaced` is the same
+operation without a model, for methods that must show a whole table to a scorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import get_config
+
+from .models import Model
+from .players import Players
+
+# Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
+_LARGEST_BATCH = 16_384
+# Tasks a worker, so that one slow task does not leave the others idle.
+_TASKS_PER_WORKER = 4
+
+
+def evaluate(
+    model: Model,
+    X: np.ndarray,
+    coalitions: np.ndarray,
+    references: np.ndarray,
+    players: Players,
+    *,
+    pairing: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    batch_size: int | str = "auto",
+    n_jobs: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Run the model on every row of `X` under every coalition.
+
+    Parameters
+    ----------
+    model : Model
+    X : ndarray of shape (n_samples, *sample_shape)
+        The explained rows.
+    coalitions : ndarray of bool, shape (n_coalitions, n_players)
+        True where a player is present.
+    references : ndarray of shape (n_references, *sample_shape)
+        The rows that absent players are taken from.
+    players : Players
+    pairing : ndarray of int, shape (n_coalitions,) or (n_coalitions, n_samples), optional
+        The reference that each coalition meets, the same for all rows or one for each. By default
+        each coalition meets all references and the outputs are averaged.
+    weights : ndarray of shape (n_references,), optional
+        Of that average, summing to 1; equal by default.
+    batch_size : int or "auto", default="auto"
+        Masked rows run at a time. ``"auto"`` is the size at which the model runs fastest: for
+        torch modules by :func:`sklexplain.inference.rows_per_batch`, else as many as
+        scikit-learn's `working_memory` allows, up to 16,384.
+    n_jobs : int, optional
+        Workers, through joblib. A torch module is not divided: its own threads use the cores.
+    on_progress : callable, optional
+        Called with the number of evaluations that were finished since the last call.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_coalitions, n_outputs), float64
+
+    Raises
+    ------
+    ValueError
+        If an output is not finite (the message names the row and its absent players), or if the
+        model returns a wrong number of outputs.
+    """
+    pieces = [
+        outputs
+        for _, outputs in evaluate_chunks(
+            model,
+            X,
+            coalitions,
+            references,
+            players,
+            pairing=pairing,
+            weights=weights,
+            batch_size=batch_size,
+            n_jobs=n_jobs,
+            on_progress=on_progress,
+        )
+    ]
+    return np.concatenate(pieces)
+
+
+def evaluate_chunks(
+    model: Model,
+    X: np.ndarray,
+    coalitions: np.ndarray,
+    references: np.ndarray,
+    players: Players,
+    *,
+    pairing: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    batch_size: int | str = "auto",
+    n_jobs: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Do the work of :func:`evaluate` and yield it in chunks of rows that fit in memory.
+
+    Yields
+    ------
+    rows : slice
+        Of `X`, in order.
+    outputs : ndarray of shape (n_rows, n_coalitions, n_outputs)
+    """
+    job = _Job(
+        model,
+        np.asarray(coalitions, dtype=bool),
+        references,
+        players,
+        pairing,
+        np.full(len(references), 1 / len(references)) if weights is None else weights,
+        rows_in_batch(model, X.shape[1:], batch_size, X.dtype.itemsize),
+    )
+    n_workers = 1 if model.is_torch else effective_n_jobs(n_jobs)
+    per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers)
+    chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
+    parts = _coalition_parts(len(coalitions), len(chunks), n_workers)
+    tasks = ((rows, part) for rows in chunks for part in parts)
+    if n_workers == 1:
+        results: Any = (job.run(X[rows], part, rows) for rows, part in tasks)
+    else:
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(job.run)(X[rows], part, rows) for rows, part in tasks
+        )
+    for rows in chunks:
+        done = []
+        for part in parts:
+            done.append(next(results))
+            if on_progress is not None:
+                per_entry = 1 if pairing is not None else len(references)
+                on_progress((rows.stop - rows.start) * (part.stop - part.start) * per_entry)
+        yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
+
+
+def rows_in_batch(
+    model: Model, row_shape: tuple[int, ...], batch_size: int | str, itemsize: int = 8
+) -> int:
+    """Return how many masked rows to run at a time, never more than `working_memory` holds."""
+    if batch_size != "auto":
+        wanted = int(batch_size)
+    elif model.module is not None:
+        from ..inference import module_device, rows_per_batch
+
+        wanted = rows_per_batch(model.module, row_shape, module_device(model.module))
+    else:
+        wanted = _LARGEST_BATCH
+    # A mask, the masked rows, and the copy that a model usually makes of them.
+    bytes_per_row = int(np.prod(row_shape)) * (2 * itemsize + 1)
+    return max(1, min(wanted, _working_bytes() // bytes_per_row))
+
+
+def replaced(
+    X: np.ndarray, order: np.ndarray, cells: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Return `X` with the marked cells of row i taken from row ``order[i]``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, *sample_shape)
+    order : ndarray of int, shape (n_samples,)
+    cells : ndarray of bool, shape sample_shape
+    out : ndarray, optional
+        A copy of `X` to write to: only the marked cells are touched.
+    """
+    masked = X.copy() if out is None else out
+    masked[:, cells] = X[order][:, cells]
+    return masked
+
+
+def _working_bytes() -> int:
+    return int(get_config()["working_memory"] * 2**20)
+
+
+def _rows_per_chunk(n_samples: int, n_coalitions: int, n_workers: int) -> int:
+    """Return how many rows' outputs are held at once, a share of `working_memory` a worker."""
+    fits = max(1, _working_bytes() // (n_workers * 8 * max(1, n_coalitions)))
+    shared = -(-n_samples // (n_workers * _TASKS_PER_WORKER)) if n_workers > 1 else n_samples
+    return max(1, min(fits, shared, n_samples))
+
+
+def _coalition_parts(n_coalitions: int, n_chunks: int, n_workers: int) -> list[slice]:
+    """Divide the coalitions when there are too few rows to keep the workers busy."""
+    wanted = 1 if n_workers == 1 else -(-n_workers * _TASKS_PER_WORKER // n_chunks)
+    edges = np.linspace(0, n_coalitions, min(wanted, max(1, n_coalitions)) + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _tiles(length: int, most: int) -> list[slice]:
+    """Divide a range into equal tiles of at most `most`, so that none is a small remainder."""
+    n_tiles = -(-length // max(1, most))
+    edges = np.linspace(0, length, n_tiles + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What stays the same over all tasks of one evaluation."""
+
+    model: Model
+    coalitions: np.ndarray
+    references: np.ndarray
+    players: Players
+    pairing: np.ndarray | None
+    weights: np.ndarray
+    batch_rows: int
+
+    def run(self, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
+        """Return the outputs of the rows `X` (which are `rows` of the whole) under `part`."""
+        masks = self.players.cell_mask(self.coalitions[part])
+        pairing = None if self.pairing is None else self.pairing[part]
+        if pairing is not None and pairing.ndim == 2:
+            pairing = pairing[:, rows]
+        runner = _run_on_device if self.model.is_torch else _run_anywhere
+        outputs = runner(self, X, masks, pairing)
+        self._refuse_non_finite(outputs, part, rows)
+        return outputs
+
+    def layout(self, n_rows: int, n_masks: int, pairing: np.ndarray | None) -> Iterator[_Tile]:
+        """Cut rows × coalitions × references into batches, references innermost."""
+        n_references = len(self.references) if pairing is None else 1
+        reference_tiles = _tiles(n_references, self.batch_rows)
+        left = self.batch_rows // -(-n_references // len(reference_tiles))
+        mask_tiles = _tiles(n_masks, left)
+        left = left // -(-n_masks // len(mask_tiles)) if mask_tiles else 1
+        for rows in _tiles(n_rows, left):
+            for masks in mask_tiles:
+                for references in reference_tiles:
+                    yield _Tile(rows, masks, references)
+
+    def _refuse_non_finite(self, outputs: np.ndarray, part: slice, rows: slice) -> None:
+        if np.all(np.isfinite(outputs)):
+            return
+        row, coalition, _ = np.argwhere(~np.isfinite(outputs))[0]
+        present = self.coalitions[part][coalition]
+        absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
+        value = outputs[row, coalition][~np.isfinite(outputs[row, coalition])][0]
+        raise ValueError(
+            f"the model returned {value} for row {rows.start + row} with players {absent} replaced "
+            "by background values; explanations need finite outputs"
+            + (" (the log-odds of 0 and 1 are infinite)" if self.model.link == "logit" else "")
+        )
+
+
+@dataclass(frozen=True)
+class _Tile:
+    rows: slice
+    masks: slice
+    references: slice
+
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(s.stop - s.start for s in (self.rows, self.masks, self.references))
+
+
+def _broadcast(X: Any, masks: Any, references: Any, pairing: Any, tile: _Tile, where: Any) -> Any:
+    """Build one masked batch of shape (rows, masks, references, *sample_shape).
+
+    Works on numpy arrays and torch tensors alike; `where` is the library's own.
+    """
+    rows = X[tile.rows][:, None, None]
+    present = masks[tile.masks][None, :, None]
+    if pairing is None:
+        absent = references[tile.references][None, None]
+    elif pairing.ndim == 1:
+        absent = references[pairing[tile.masks]][None, :, None]
+    else:
+        absent = references[pairing[tile.masks, tile.rows].T][:, :, None]
+    return where(present, rows, absent)
+
+
+def _run_anywhere(
+    job: _Job, X: np.ndarray, masks: np.ndarray, pairing: np.ndarray | None
+) -> np.ndarray:
+    outputs: np.ndarray | None = None
+    for tile in job.layout(len(X), len(masks), pairing):
+        batch = _broadcast(X, masks, job.references, pairing, tile, np.where)
+        n_rows, n_masks, n_references = tile.shape()
+        flat = job.model(batch.reshape(-1, *X.shape[1:]))
+        if outputs is None:
+            outputs = np.zeros((len(X), len(masks), flat.shape[1]))
+        block = flat.reshape(n_rows, n_masks, n_references, -1)
+        if pairing is None:
+            outputs[tile.rows, tile.masks] += np.einsum(
+                "nmro,r->nmo", block, job.weights[tile.references]
+            )
+        else:
+            outputs[tile.rows, tile.masks] = block[:, :, 0]
+    return np.zeros((len(X), len(masks), 1)) if outputs is None else outputs
+
+
+def _run_on_device(
+    job: _Job, X: np.ndarray, masks: np.ndarray, pairing: np.ndarray | None
+) -> np.ndarray:
+    """Build the masks on the module's device; data crosses over once a chunk, not once a batch."""
+    import torch
+
+    from ..inference import evaluating, module_device, module_dtype
+
+    model = job.model
+    assert model.module is not None
+    device, dtype = module_device(model.module), module_dtype(model.module)
+    rows = torch.as_tensor(np.ascontiguousarray(X)).to(device, dtype)
+    references = torch.as_tensor(np.ascontiguousarray(job.references)).to(device, dtype)
+    weights = torch.as_tensor(job.weights).to(device)
+    present = torch.as_tensor(masks).to(device)
+    paired = None if pairing is None else torch.as_tensor(pairing).to(device)
+    outputs: Any = None
+    with evaluating(model.module):
+        for tile in job.layout(len(X), len(masks), pairing):
+            batch = _broadcast(rows, present, references, paired, tile, torch.where)
+            n_rows, n_masks, n_references = tile.shape()
+            flat = model.run_tensor(batch.reshape(-1, *X.shape[1:]))
+            if outputs is None:
+                outputs = torch.zeros(
+                    len(X), len(masks), flat.shape[1], dtype=torch.float64, device=device
+                )
+            block = flat.reshape(n_rows, n_masks, n_references, -1)
+            if pairing is None:
+                outputs[tile.rows, tile.masks] += torch.einsum(
+                    "nmro,r->nmo", block, weights[tile.references]
+                )
+            else:
+                outputs[tile.rows, tile.masks] = block[:, :, 0]
+        return np.zeros((len(X), len(masks), 1)) if outputs is None else outputs.cpu().numpy()
