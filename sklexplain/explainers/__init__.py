@@ -1,0 +1,1 @@
+"""The explainers: scikit-learn meta-estimators, one file a method."""

@@ -1,0 +1,333 @@
+"""What the explainers share: fitting the inner estimator, reading rows, delegating to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.explanation import Explanation
+from ..core.models import as_estimator, is_plain
+from ..core.players import Players, make_players
+from ..core.tables import RowCodec
+from ..windows import SlidingWindow
+
+
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    def check(self: Any) -> bool:
+        estimator = getattr(self, "estimator_", None)
+        getattr(_as_estimator(self.estimator) if estimator is None else estimator, method)
+        return True
+
+    return check
+
+
+def _as_estimator(estimator: Any) -> Any:
+    """Return `estimator` itself, or a frozen estimator around a bare module or function."""
+    return as_estimator(estimator) if is_plain(estimator) else estimator
+
+
+def is_frozen(estimator: Any) -> bool:
+    """Whether fitting the explainer leaves this estimator as it is."""
+    return is_plain(estimator) or isinstance(estimator, FrozenEstimator)
+
+
+class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
+    """An explainer around an estimator, which it clones, fits and answers for."""
+
+    estimator: Any
+    players: Any
+    feature_names: Any
+
+    _parameter_constraints: dict[str, Any] = {
+        "estimator": "no_validation",
+        "players": "no_validation",
+        "feature_names": ["array-like", None],
+        "verbose": ["verbose"],
+    }
+
+    def _fit_estimator(self, X: Any, y: Any, **fit_params: Any) -> np.ndarray:
+        """Fit a clone of the estimator and return the rows that are to be explained.
+
+        Sets `estimator_`, `players_` and what is needed to read further rows.
+        """
+        codec = RowCodec.from_rows(X)
+        codec.encode(X)
+        self.estimator_ = clone(_as_estimator(self.estimator))
+        self.estimator_.fit(X, y, **{k: v for k, v in fit_params.items() if v is not None})
+        self.window_steps_, self.explained_estimator_ = split_at_windows(self.estimator_)
+        # Past the windows the estimator takes plain arrays.
+        self.codec_ = RowCodec.from_rows(self._windowed(X)) if self.window_steps_ else codec
+        rows = self._rows(X, fitting=True)
+        self.row_shape_ = rows.shape[1:]
+        self.players_ = self._make_players(rows.shape[1:], X)
+        if codec.columns is not None and all(isinstance(name, str) for name in codec.columns):
+            self.feature_names_in_ = np.asarray(codec.columns, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.n_features_in_ = np.shape(X)[-1]
+        return rows
+
+    def _windowed(self, X: Any) -> Any:
+        for step in self.window_steps_:
+            X = step.transform(X)
+        return X
+
+    def _rows(self, X: Any, *, fitting: bool = False) -> np.ndarray:
+        """Return the rows to explain as numbers, windows already made."""
+        self.codec_ = self.codec_.extended(X) if not self.window_steps_ else self.codec_
+        rows = self.codec_.encode(self._windowed(X))
+        if not fitting and rows.shape[1:] != self.row_shape_:
+            raise ValueError(
+                f"X has samples of shape {rows.shape[1:]}, but the explainer was fitted on "
+                f"{self.row_shape_}"
+            )
+        if not self.codec_.categories and not _allows_nan(self.explained_estimator_):
+            finite = np.isfinite(rows)
+            if not finite.all():
+                row = int(np.argwhere(~finite)[0][0])
+                raise ValueError(
+                    f"X holds NaN or infinite values (first in row {row}), which "
+                    f"{type(self.explained_estimator_).__name__} does not take; impute or drop them"
+                )
+        return rows
+
+    def _make_players(self, shape: tuple[int, ...], X: Any) -> Players:
+        names = self.feature_names
+        window = next((s for s in self.window_steps_[-1:] if isinstance(s, SlidingWindow)), None)
+        if names is None:
+            names = self._feature_names(X)
+        if window is not None and window.flatten and self.players in ("feature", "timestep"):
+            # Flattened windows are still windows to whoever asks for steps or features.
+            unfolded = make_players(
+                self.players, (window.window, shape[0] // window.window), self._input_names(X)
+            )
+            return Players(unfolded.labels, unfolded.names, shape, unfolded.level)
+        return make_players(self.players, shape, names)
+
+    def _feature_names(self, X: Any) -> list[str] | None:
+        if self.codec_.columns is not None:
+            return self.codec_.feature_names
+        if not self.window_steps_:
+            return None
+        window = self.window_steps_[-1]
+        names = self._input_names(X)
+        if window.flatten and names is not None:
+            return [str(name) for name in window.get_feature_names_out(names)]
+        return names
+
+    def _input_names(self, X: Any) -> list[str] | None:
+        """Return the names of the columns that enter the windows."""
+        names = getattr(X, "columns", None)
+        names = None if names is None else [str(name) for name in names]
+        for step in self.window_steps_[:-1]:
+            try:
+                names = [str(name) for name in step.get_feature_names_out(names)]
+            except (AttributeError, ValueError):
+                return None
+        return names
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(_as_estimator(self.estimator))
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        tags.input_tags = inner.input_tags
+        tags.input_tags.sparse = False
+        return tags
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The class labels of the inner estimator."""
+        return self.estimator_.classes_
+
+    @available_if(_estimator_has("predict"))
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the inner estimator's predictions."""
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the inner estimator's class probabilities."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the inner estimator's decision values."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    @available_if(_estimator_has("score"))
+    def score(self, X: Any, y: Any = None, **score_params: Any) -> float:
+        """Return the inner estimator's score."""
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, **score_params)
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """One importance a column of X, where the players are columns."""
+        if self.players_.level != "column":
+            raise AttributeError(
+                f"feature_importances_ needs one player a column, but players={self.players!r}; "
+                "importances_ has one number a player"
+            )
+        return self.importances_
+
+
+class AttributionExplainer(TransformerMixin, BaseExplainer):
+    """An explainer whose result has one value a player for every explained row."""
+
+    background_: Any
+
+    def explain(self, X: Any) -> Explanation:
+        """Explain rows; the result for a row does not depend on the others.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns) or \
+                (n_samples, n_timesteps, n_features)
+
+        Returns
+        -------
+        Explanation
+        """
+        check_is_fitted(self)
+        rows = self._rows(X)
+        explanation = self._explain_rows(rows)
+        return copy_with_labels(explanation, self.codec_, X)
+
+    def _explain_rows(self, rows: np.ndarray) -> Explanation:
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the attributions of rows as a table.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_players * n_outputs)
+            Columns as of :meth:`get_feature_names_out`: players, and within a player its outputs.
+        """
+        explanation = self.explain(X)
+        return explanation.values.reshape(len(explanation), -1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of :meth:`transform`.
+
+        Parameters
+        ----------
+        input_features : ignored
+            The names were learned by `fit`.
+        """
+        check_is_fitted(self)
+        names = self.output_names_
+        if not names:
+            return np.asarray(self.players_.names, dtype=object)
+        return np.asarray(
+            [f"{player}:{output}" for player in self.players_.names for output in names],
+            dtype=object,
+        )
+
+    output_names_: tuple[str, ...]
+
+    @property
+    def importances_(self) -> np.ndarray:
+        """Mean absolute attribution over the background rows, shape (n_players,)."""
+        return self._importances()[0]
+
+    @property
+    def importances_std_(self) -> np.ndarray:
+        """Standard deviation of the absolute attributions over these rows, shape (n_players,)."""
+        return self._importances()[1]
+
+    def _importances(self, most_rows: int = 100) -> tuple[np.ndarray, np.ndarray]:
+        """Explain the background rows once, when the importances are first asked for."""
+        check_is_fitted(self)
+        if not hasattr(self, "_importances_cache"):
+            sizes = np.abs(self._explain_rows(self.importance_rows_[:most_rows]).values)
+            sizes = sizes.reshape(*sizes.shape[:2], -1).mean(axis=2)
+            self._importances_cache = (sizes.mean(axis=0), sizes.std(axis=0))
+        return self._importances_cache
+
+    importance_rows_: np.ndarray
+
+
+def copy_with_labels(explanation: Explanation, codec: RowCodec, X: Any) -> Explanation:
+    """Return the explanation with the row labels and category names of the table it explains."""
+    index = getattr(X, "index", None)
+    labels = None
+    if index is not None and not callable(index):
+        labels = np.asarray(index)
+        if np.array_equal(labels, np.arange(len(labels))):
+            labels = None
+    categories = {
+        column: tuple(str(value) for value in values) for column, values in codec.categories.items()
+    }
+    return replace(explanation, index=labels, categories=categories)
+
+
+def split_at_windows(estimator: Any) -> tuple[list[Any], Any]:
+    """Divide a fitted estimator after the step that makes windows.
+
+    A masked row means something only after windowing: before it, replacing one row of the table
+    would change many samples at once.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+
+    Returns
+    -------
+    steps : list of transformers
+        Up to and including the :class:`SlidingWindow`; empty where there is none.
+    rest : estimator
+        What follows, or `estimator` itself.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        steps, rest = split_at_windows(estimator.estimator)
+        return (steps, rest) if steps else ([], estimator)
+    if isinstance(estimator, TransformedTargetRegressor):
+        steps, rest = split_at_windows(estimator.regressor_)
+        if not steps:
+            return [], estimator
+        shortened = copy(estimator)
+        shortened.regressor_ = rest
+        return steps, shortened
+    if isinstance(estimator, Pipeline):
+        transformers = [step for _, step in estimator.steps[:-1]]
+        for position, step in enumerate(transformers):
+            if isinstance(step, SlidingWindow):
+                before = [s for s in transformers[: position + 1] if s not in (None, "passthrough")]
+                rest = estimator[position + 1 :]
+                return before, rest[0] if len(rest.steps) == 1 else rest
+        steps, rest = split_at_windows(estimator.steps[-1][1])
+        if steps:
+            before = [step for step in transformers if step not in (None, "passthrough")]
+            return before + steps, rest
+        return [], estimator
+    best = getattr(estimator, "best_estimator_", None)
+    if best is not None:
+        steps, rest = split_at_windows(best)
+        if steps:
+            return steps, rest
+    return [], estimator
+
+
+def _allows_nan(estimator: Any) -> bool:
+    try:
+        return bool(get_tags(estimator).input_tags.allow_nan)
+    except (AttributeError, TypeError):
+        return False

@@ -1,0 +1,434 @@
+"""Permutation importance: how much the score drops when a player's values are shuffled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, _safe_indexing, check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils.random import sample_without_replacement
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from tqdm.auto import tqdm
+
+from ..core.explanation import Explanation
+from ..core.models import uses_torch
+from ..core.perturb import replaced
+from ..core.players import Players
+from ..core.tables import RowCodec
+from .base import BaseExplainer, is_frozen
+
+
+class PermutationImportance(BaseExplainer):
+    """Importance of each player: the drop in the score when its values are permuted.
+
+    The estimator is scored, then scored again with one player's cells taken from other rows of
+    the same data, `n_repeats` times. A player the model relies on costs it score; one it ignores
+    costs nothing. Works on tables and on windows, for single columns and for groups.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline, nn.Module or function
+        Cloned and fitted, unless it is a `FrozenEstimator`, a bare module or a function, which
+        are taken as they are.
+    players : str, array of int, mapping or Players, default="auto"
+        What is permuted together: see :func:`make_players`. ``"auto"`` permutes columns of tables
+        and whole features of windows. Group correlated columns with :func:`cluster_players`:
+        permuting them one by one hides them.
+    scoring : str, callable, list, tuple or dict, default=None
+        As of scikit-learn's `permutation_importance`; None is the estimator's own score. With
+        several scorers, `importances_` belongs to the first and `results_` holds all.
+    n_repeats : int, default=5
+        Permutations of each player.
+    cv : int, splitter, iterable or None, default=None
+        None measures on the rows given to `fit` (or on `X_val`), by the estimator fitted on all
+        of them. Else an estimator is fitted on each training part and measured on the rows held
+        out; the results are averaged, and each fold's are kept.
+    max_samples : int or float, default=1.0
+        Rows drawn without replacement for each player, as a number or a share.
+    feature_names : list of str, default=None
+        Names of the variables where X is an array.
+    n_jobs : int, default=None
+        Workers over the players, through joblib. Torch models run in one process, because their
+        own threads already use the cores.
+    random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Fitted on all rows.
+    importances_ : ndarray of shape (n_players,)
+        Mean drop in the first score over repeats (and folds).
+    importances_std_ : ndarray of shape (n_players,)
+        Standard deviation of these drops.
+    feature_importances_ : ndarray of shape (n_columns,)
+        The same, where players are columns.
+    results_ : dict from scorer name to Bunch
+        `importances` of shape (n_players, n_repeats), with `cv` (n_folds, n_players, n_repeats);
+        `importances_mean`, `importances_std`; `baseline_score`, with `cv` one a fold. The name is
+        ``"score"`` where `scoring` is one scorer.
+    explanation_ : Explanation
+        The drops as an explanation, whose samples are repeats.
+    players_ : Players
+    estimators_ : list of estimators
+        Each fold's; only with `cv`.
+
+    Notes
+    -----
+    Breiman (2001); Fisher, Rudin and Dominici (2019). With columns as players and equal
+    `random_state` the numbers are those of :func:`sklearn.inspection.permutation_importance`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklexplain import PermutationImportance
+    >>> X, y, coef = make_regression(n_features=4, n_informative=2, coef=True, random_state=0)
+    >>> explainer = PermutationImportance(Ridge(), random_state=0).fit(X, y)
+    >>> (explainer.importances_ > 0.01) == (coef != 0)
+    array([ True,  True,  True,  True])
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        **BaseExplainer._parameter_constraints,
+        "scoring": "no_validation",
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "cv": ["cv_object"],
+        "max_samples": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+        ],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        players: Any = "auto",
+        scoring: Any = None,
+        n_repeats: int = 5,
+        cv: Any = None,
+        max_samples: float = 1.0,
+        feature_names: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.players = players
+        self.scoring = scoring
+        self.n_repeats = n_repeats
+        self.cv = cv
+        self.max_samples = max_samples
+        self.feature_names = feature_names
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+        **fit_params: Any,
+    ) -> PermutationImportance:
+        """Fit the estimator and measure the importances.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns) or \
+                (n_samples, n_timesteps, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
+            For the estimator, if its `fit` takes weights, and for the scorer.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to measure on in place of those that were fitted.
+        groups : array-like of shape (n_samples,), default=None
+            For a splitter that keeps groups together.
+        **fit_params : dict
+            For the estimator's `fit`.
+
+        Returns
+        -------
+        self : PermutationImportance
+        """
+        if self.cv is not None and X_val is not None:
+            raise ValueError("cv and X_val both say which rows to measure on; give one of them")
+        rows = self._fit_estimator(X, y, **self._weighted(sample_weight), **fit_params)
+        random_state = check_random_state(self.random_state)
+        if self.cv is not None:
+            measured = self._measure_folds(X, y, sample_weight, groups, fit_params, random_state)
+        elif X_val is not None:
+            measured = [
+                self._measure_rows(
+                    self.explained_estimator_,
+                    self._rows(X_val),
+                    y_val,
+                    sample_weight_val,
+                    random_state,
+                )
+            ]
+        else:
+            measured = [
+                self._measure_rows(self.explained_estimator_, rows, y, sample_weight, random_state)
+            ]
+        self.results_ = _combined(measured, by_fold=self.cv is not None)
+        first = next(iter(self.results_.values()))
+        self.importances_ = first.importances_mean
+        self.importances_std_ = first.importances_std
+        self.explanation_ = self._explanation(measured)
+        return self
+
+    def explain(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Explanation:
+        """Measure the importances on other rows, by the estimator fitted on all training rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        Explanation
+            Its `kind` is ``"importances"``: a sample is a repeat, a value the drop in the score.
+            Its outputs are the scorers, where there are several.
+        """
+        check_is_fitted(self)
+        measured = self._measure_rows(
+            self.explained_estimator_,
+            self._rows(X),
+            y,
+            sample_weight,
+            check_random_state(self.random_state),
+        )
+        return self._explanation([measured])
+
+    def _weighted(self, sample_weight: Any) -> dict[str, Any]:
+        """Return the fit parameter by which the estimator takes weights."""
+        if sample_weight is None or is_frozen(self.estimator):
+            return {}
+        name, estimator = "sample_weight", self.estimator
+        while isinstance(estimator, Pipeline):
+            step, estimator = estimator.steps[-1]
+            name = f"{step}__{name}"
+        if not has_fit_parameter(estimator, "sample_weight"):
+            raise ValueError(
+                f"sample_weight was given, but {type(estimator).__name__}.fit takes none; leave it "
+                "out, or use an estimator that does"
+            )
+        return {name: sample_weight}
+
+    def _measure_folds(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        fit_params: dict[str, Any],
+        random_state: np.random.RandomState,
+    ) -> list[dict[str, Bunch]]:
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        check_consistent_length(X, y, sample_weight, groups)
+        self.estimators_, measured = [], []
+        for train, test in splitter.split(X, y, groups):
+            part = {name: _part(value, train, X) for name, value in fit_params.items()}
+            fold = clone(self)
+            fold_rows = _safe_indexing(X, train)
+            fold._fit_estimator(
+                fold_rows,
+                _part(y, train, X),
+                **self._weighted(_part(sample_weight, train, X)),
+                **part,
+            )
+            if fold.players_.names != self.players_.names:
+                raise ValueError(
+                    "the players differ between folds: the windows or columns depend on the rows"
+                )
+            self.estimators_.append(fold.estimator_)
+            measured.append(
+                self._measure_rows(
+                    fold.explained_estimator_,
+                    fold._rows(_safe_indexing(X, test)),
+                    _part(y, test, X),
+                    _part(sample_weight, test, X),
+                    random_state,
+                    fold.codec_,
+                )
+            )
+        return measured
+
+    def _measure_rows(
+        self,
+        estimator: Any,
+        rows: np.ndarray,
+        y: Any,
+        sample_weight: Any,
+        random_state: np.random.RandomState,
+        codec: RowCodec | None = None,
+    ) -> dict[str, Bunch]:
+        """Return for each scorer the score of the rows and the drops in it, player by player."""
+        check_consistent_length(rows, y, sample_weight)
+        # Drawn first and once, so that every player meets the same permutations, as in
+        # scikit-learn.
+        seed = random_state.randint(np.iinfo(np.int32).max + 1)
+        task = _Task(
+            estimator,
+            check_scoring(estimator, scoring=self.scoring),
+            rows,
+            y,
+            sample_weight,
+            self.codec_ if codec is None else codec,
+            self.players_,
+            seed,
+            self.n_repeats,
+            _n_drawn(self.max_samples, len(rows)),
+        )
+        baseline = task.score(rows, y, sample_weight)
+        n_jobs = 1 if uses_torch(estimator) else effective_n_jobs(self.n_jobs)
+        scores = list(
+            tqdm(
+                Parallel(n_jobs=n_jobs, return_as="generator")(
+                    delayed(task.permuted_scores)(player)
+                    for player in range(self.players_.n_players)
+                ),
+                total=self.players_.n_players,
+                desc="permutation importance",
+                unit="player",
+                disable=not self.verbose,
+            )
+        )
+        return {
+            name: Bunch(
+                baseline_score=baseline[name],
+                importances=baseline[name]
+                - np.array([[repeat[name] for repeat in player] for player in scores]),
+            )
+            for name in baseline
+        }
+
+    def _explanation(self, measured: list[dict[str, Bunch]]) -> Explanation:
+        names = tuple(measured[0])
+        values = np.stack(
+            [np.concatenate([fold[name].importances.T for fold in measured]) for name in names],
+            axis=-1,
+        )
+        baselines = np.stack(
+            [
+                np.repeat([fold[name].baseline_score for fold in measured], self.n_repeats)
+                for name in names
+            ],
+            axis=-1,
+        )
+        labels = [f"repeat {repeat}" for repeat in range(self.n_repeats)]
+        if len(measured) > 1:
+            labels = [f"fold {fold}, {label}" for fold in range(len(measured)) for label in labels]
+        single = len(names) == 1
+        return Explanation(
+            values=values[..., 0] if single else values,
+            base_values=baselines[..., 0] if single else baselines,
+            predictions=baselines[..., 0] if single else baselines,
+            data=None,
+            players=self.players_,
+            output_names=() if single else names,
+            method="PermutationImportance",
+            params={
+                "n_repeats": self.n_repeats,
+                "n_folds": len(measured) if self.cv is not None else 0,
+                "max_samples": self.max_samples,
+                "scoring": self.scoring if isinstance(self.scoring, str) else None,
+            },
+            index=np.asarray(labels),
+            kind="importances",
+        )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything that scoring under a permuted player needs; sent to the workers."""
+
+    estimator: Any
+    scorer: Any
+    rows: np.ndarray
+    y: Any
+    sample_weight: Any
+    codec: RowCodec
+    players: Players
+    seed: int
+    n_repeats: int
+    n_drawn: int
+
+    def score(self, rows: np.ndarray, y: Any, sample_weight: Any) -> dict[str, float]:
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        score = self.scorer(self.estimator, self.codec.decode(rows), y, **weights)
+        return score if isinstance(score, dict) else {"score": score}
+
+    def permuted_scores(self, player: int) -> list[dict[str, float]]:
+        random_state = check_random_state(self.seed)
+        rows, y, sample_weight = self.rows, self.y, self.sample_weight
+        if self.n_drawn < len(rows):
+            drawn = sample_without_replacement(len(rows), self.n_drawn, random_state=random_state)
+            rows, y, sample_weight = rows[drawn], _part(y, drawn), _part(sample_weight, drawn)
+        cells = self.players.members(player)
+        permuted = rows.copy()
+        # Each repeat shuffles the order left by the one before, as scikit-learn does.
+        order = np.arange(len(rows))
+        shuffled = np.arange(len(rows))
+        scores = []
+        for _ in range(self.n_repeats):
+            random_state.shuffle(shuffled)
+            order = order[shuffled]
+            replaced(rows, order, cells, out=permuted)
+            scores.append(self.score(permuted, y, sample_weight))
+        return scores
+
+
+def _combined(measured: list[dict[str, Bunch]], *, by_fold: bool) -> dict[str, Bunch]:
+    """Average over repeats and folds."""
+    results = {}
+    for name in measured[0]:
+        importances = np.stack([fold[name].importances for fold in measured])
+        baselines = np.array([fold[name].baseline_score for fold in measured])
+        results[name] = Bunch(
+            importances=importances if by_fold else importances[0],
+            importances_mean=importances.mean(axis=(0, 2)),
+            importances_std=importances.std(axis=(0, 2)),
+            baseline_score=baselines if by_fold else baselines[0],
+        )
+    return results
+
+
+def _n_drawn(max_samples: float, n_rows: int) -> int:
+    if not isinstance(max_samples, Integral):
+        return int(max_samples * n_rows)
+    if max_samples > n_rows:
+        raise ValueError(f"max_samples={max_samples} is more than the {n_rows} rows measured on")
+    return int(max_samples)
+
+
+def _part(values: Any, rows: np.ndarray, X: Any = None) -> Any:
+    """Return the rows of an array that has one entry a sample; anything else as it is."""
+    if values is None or (X is not None and not _one_a_sample(values, X)):
+        return values
+    return _safe_indexing(values, rows)
+
+
+def _one_a_sample(values: Any, X: Any) -> bool:
+    return hasattr(values, "__len__") and not isinstance(values, str) and len(values) == len(X)
