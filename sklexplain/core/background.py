@@ -81,7 +81,8 @@ class Background:
         Background
         """
         values = check_array(X, allow_nd=True, dtype=float, input_name="X")
-        if not isinstance(n_clusters, int | np.integer) or not 1 <= n_clusters <= len(values):
+        whole = isinstance(n_clusters, int | np.integer) and not isinstance(n_clusters, bool)
+        if not whole or not 1 <= n_clusters <= len(values):
             raise ValueError(
                 f"n_clusters={n_clusters!r} must be an integer from 1 to the {len(values)} rows "
                 "of X"
@@ -91,8 +92,14 @@ class Background:
         scale = flat.std(axis=0)
         scale[scale == 0] = 1
         fitted = KMeans(n_clusters, n_init=3, random_state=random_state).fit(flat / scale)
-        centres = (fitted.cluster_centers_ * scale).reshape(-1, *values.shape[1:])
-        return cls(centres, np.bincount(fitted.labels_, minlength=n_clusters))
+        counts = np.bincount(fitted.labels_, minlength=n_clusters)
+        centres = fitted.cluster_centers_ * scale
+        # Where the iterations stopped early, a centre is not yet the mean of its rows; then the
+        # background would not have the mean of the data.
+        sums = np.zeros_like(centres)
+        np.add.at(sums, fitted.labels_, flat)
+        centres[counts > 0] = sums[counts > 0] / counts[counts > 0, None]
+        return cls(centres.reshape(-1, *values.shape[1:]), counts)
 
 
 def make_background(background: Any, rows: np.ndarray, *, random_state: Any = None) -> Background:

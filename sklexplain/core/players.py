@@ -270,6 +270,8 @@ def _mapped_players(
         raise ValueError("players={} names no player; name at least one group of columns")
     labels = np.full(shape, -1, dtype=np.intp)
     player_names = [str(name) for name in mapping]
+    if len(set(player_names)) != len(player_names):
+        raise ValueError(f"players names groups {player_names}; names must be unique as text")
     for player, (name, members) in enumerate(mapping.items()):
         listed = [members] if isinstance(members, str | int | np.integer) else list(members)
         if not listed:
@@ -277,8 +279,9 @@ def _mapped_players(
         for member in listed:
             cells = _cells_of(member, name, shape, names)
             taken = labels[cells]
-            if np.any((taken != -1) & (taken != player)):
-                other = player_names[int(np.max(taken))]
+            others = taken[(taken != -1) & (taken != player)]
+            if others.size:
+                other = player_names[int(others.flat[0])]
                 raise ValueError(
                     f"players {other!r} and {name!r} overlap in {member!r}; every cell belongs to "
                     "one player"
