@@ -25,17 +25,29 @@ class RowCodec:
         The column types of a DataFrame.
     categories : mapping from column position to ndarray
         The values that the codes of a column mean.
+    missing : mapping from column position to object
+        How a column of objects writes a missing value: None and NaN are different to encoders.
     """
 
     columns: tuple[Any, ...] | None = None
     dtypes: tuple[Any, ...] | None = None
     categories: Mapping[int, np.ndarray] = field(default_factory=dict)
+    missing: Mapping[int, Any] = field(default_factory=dict)
 
     @classmethod
     def from_rows(cls, X: Any) -> RowCodec:
-        """Learn the columns and categories of `X`."""
+        """Learn the columns and categories of `X`.
+
+        Raises
+        ------
+        ValueError
+            If a DataFrame has two columns of the same name.
+        """
         if not _is_frame(X):
             return cls()
+        if not X.columns.is_unique:
+            twice = sorted({str(name) for name in X.columns[X.columns.duplicated()]})
+            raise ValueError(f"X has several columns named {twice}; names must be unique")
         return cls(tuple(X.columns), tuple(X.dtypes)).extended(X)
 
     @property
@@ -47,17 +59,21 @@ class RowCodec:
         """Return a codec that also knows the categories of `X`; known codes stay as they are."""
         if self.columns is None or not _is_frame(X):
             return self
-        categories = dict(self.categories)
+        categories, missing = dict(self.categories), dict(self.missing)
         for position, dtype in enumerate(self.dtypes or ()):
-            if _is_numeric(dtype):
+            if _is_numeric(dtype) or self.columns[position] not in X.columns:
                 continue
-            seen = X[self.columns[position]].dropna().unique()
+            column = X[self.columns[position]]
+            if position not in missing and isinstance(dtype, np.dtype) and column.hasnans:
+                missing[position] = column[column.isna()].iloc[0]
+            seen = np.asarray(column.dropna().unique(), dtype=object)
             known = categories.get(position, np.empty(0, dtype=object))
-            new = [value for value in np.asarray(seen, dtype=object) if value not in set(known)]
+            known_values = set(known)
+            new = [value for value in seen if value not in known_values]
             fresh = np.empty(len(new), dtype=object)
             fresh[:] = new
             categories[position] = np.concatenate([known, fresh])
-        return RowCodec(self.columns, self.dtypes, categories)
+        return RowCodec(self.columns, self.dtypes, categories, missing)
 
     def encode(self, X: Any, name: str = "X") -> np.ndarray:
         """Return rows as a numeric array of shape (n_samples, …).
@@ -106,8 +122,8 @@ class RowCodec:
             dtype = (self.dtypes or ())[position]
             if position in self.categories:
                 frame[column] = self._decoded(rows[:, position], position, dtype)
-            elif dtype != frame[column].dtype and _fits(rows[:, position], dtype):
-                frame[column] = frame[column].astype(dtype)
+            elif dtype != frame[column].dtype:
+                frame[column] = _restored(frame[column], dtype)
         return frame
 
     def _decoded(self, codes: np.ndarray, position: int, dtype: Any) -> Any:
@@ -117,8 +133,13 @@ class RowCodec:
         values = np.empty(len(codes), dtype=object)
         present = ~np.isnan(codes)
         values[present] = known[codes[present].astype(np.intp)]
-        values[~present] = None
-        return pd.Series(values).astype(dtype)
+        values[~present] = self.missing.get(position, np.nan)
+        if isinstance(dtype, pd.CategoricalDtype):
+            # A cast to the learned categories would turn those seen since into missing values.
+            new = [value for value in known if value not in dtype.categories]
+            if new:
+                dtype = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered)
+        return pd.Series(values, dtype=object).astype(dtype)
 
 
 def _is_frame(X: Any) -> bool:
@@ -129,11 +150,15 @@ def _is_numeric(dtype: Any) -> bool:
     return getattr(dtype, "kind", "O") in "biuf"
 
 
-def _fits(values: np.ndarray, dtype: Any) -> bool:
-    """Whether a float column can be cast back without changing a value."""
-    if getattr(dtype, "kind", "O") not in "iub":
-        return True
-    return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)))
+def _restored(column: Any, dtype: Any) -> Any:
+    """Return a column of floats as its learned type, unless that would change a value."""
+    try:
+        with np.errstate(invalid="ignore"):
+            cast = column.astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        return column
+    values = cast.to_numpy(dtype=float, na_value=np.nan)
+    return cast if np.array_equal(values, column.to_numpy(), equal_nan=True) else column
 
 
 def _frame(rows: np.ndarray, columns: tuple[Any, ...]) -> Any:
@@ -143,13 +168,21 @@ def _frame(rows: np.ndarray, columns: tuple[Any, ...]) -> Any:
 
 
 def _numeric_array(X: Any, name: str) -> np.ndarray:
-    array = check_array(
-        X,
-        allow_nd=True,
-        dtype=(np.float64, np.float32),
-        ensure_all_finite=False,
-        input_name=name,
-    )
+    try:
+        array = check_array(
+            X,
+            allow_nd=True,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite=False,
+            input_name=name,
+        )
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} is an array that holds something else than numbers ({error}); give columns "
+            "of text as a DataFrame"
+        ) from error
     if array.ndim > 3:
         raise ValueError(
             f"{name} has {array.ndim} dimensions {array.shape}; give a table (n_samples, "

@@ -75,7 +75,7 @@ class TestKmeans:
 
     @pytest.mark.parametrize("n_clusters", [0, -1, 6, 2.0, "3", True])
     def test_number_of_clusters(self, n_clusters):
-        with pytest.raises(ValueError, match="n_clusters=.* from 1 to the 5 rows"):
+        with pytest.raises(ValueError, match=r"n_clusters=.* from 1 to the 5 rows"):
             Background.kmeans(np.ones((5, 2)), n_clusters)
 
 
