@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -65,30 +64,38 @@ class Explanation:
     kind: str = "attributions"
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.values)
-        if values.ndim not in (2, 3) or values.shape[1] != self.players.n_players:
+        for name in ("values", "base_values", "predictions", "std_errors"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+        for name in ("data", "index"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        values, n_players = self.values, self.players.n_players
+        if values.ndim not in (2, 3) or values.shape[1] != n_players:
             raise ValueError(
-                f"values have shape {values.shape}; expected (n_samples, "
-                f"{self.players.n_players}) or (n_samples, {self.players.n_players}, n_outputs)"
+                f"values have shape {values.shape}; expected (n_samples, {n_players}) or "
+                f"(n_samples, {n_players}, n_outputs)"
             )
-        expected = (len(values), *values.shape[2:])
-        for name in ("base_values", "predictions"):
-            if np.shape(getattr(self, name)) != expected:
-                raise ValueError(
-                    f"{name} has shape {np.shape(getattr(self, name))}; expected {expected}"
-                )
+        per_sample = (len(values), *values.shape[2:])
+        expected = {"base_values": per_sample, "predictions": per_sample}
+        expected["std_errors"] = values.shape
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
         if len(self.output_names) != (values.shape[2] if values.ndim == 3 else 0):
             raise ValueError(
                 f"{len(self.output_names)} output_names for values of shape {values.shape}"
-            )
-        if self.std_errors is not None and self.std_errors.shape != values.shape:
-            raise ValueError(
-                f"std_errors has shape {self.std_errors.shape}; expected {values.shape}"
             )
         for name in ("data", "index"):
             rows = getattr(self, name)
             if rows is not None and len(rows) != len(values):
                 raise ValueError(f"{name} has {len(rows)} rows; expected {len(values)}")
+        if self.data is not None and self.data.shape[1:] != self.players.shape:
+            raise ValueError(
+                f"data has samples of shape {self.data.shape[1:]}, but the players divide "
+                f"{self.players.shape}"
+            )
         if self.kind not in ("attributions", "importances"):
             raise ValueError(f'kind={self.kind!r} must be "attributions" or "importances"')
 
@@ -288,7 +295,17 @@ class Explanation:
         index = arrays.get("index")
         if index is not None and index.dtype == object:
             arrays["index"] = np.asarray([str(label) for label in index])
-        header = {
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"{name} holds objects, which only pickle could store")
+        header = json.dumps(self._header(), default=_plain)
+        with open(path, "wb") as file:
+            np.savez_compressed(
+                file, header=np.asarray(header), player_labels=self.players.labels, **arrays
+            )
+
+    def _header(self) -> dict[str, Any]:
+        return {
             "schema": _SCHEMA,
             "method": self.method,
             "kind": self.kind,
@@ -302,13 +319,6 @@ class Explanation:
                 "feature_names": self.players.feature_names,
             },
         }
-        with open(path, "wb") as file:
-            np.savez_compressed(
-                file,
-                header=np.asarray(json.dumps(header)),
-                player_labels=self.players.labels,
-                **arrays,
-            )
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Explanation:
@@ -319,27 +329,33 @@ class Explanation:
         ValueError
             If the file is not an explanation, or of a newer schema.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            try:
+                archive = np.load(file, allow_pickle=False)
                 header = json.loads(str(archive["header"]))
-                labels = archive["player_labels"]
-                arrays: dict[str, Any] = {
-                    name: archive[name] if name in archive.files else None for name in _ARRAYS
-                }
-        except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{path} is not a saved Explanation: {error}") from error
-        if header.get("schema") != _SCHEMA:
-            raise ValueError(
-                f"{path} has schema {header.get('schema')}, but this version reads {_SCHEMA}; "
-                "update sklexplain"
-            )
+                # What a newer version stores is unknown, so nothing else is read before.
+                if header["schema"] == _SCHEMA:
+                    return cls._from_archive(archive, header)
+            except Exception as error:
+                # A foreign or damaged file can fail in every part of the readers below.
+                raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
+        raise ValueError(
+            f"{path} has schema {header['schema']}, but this version reads {_SCHEMA}; update "
+            "sklexplain"
+        )
+
+    @classmethod
+    def _from_archive(cls, archive: Any, header: dict[str, Any]) -> Explanation:
         players = Players(
-            labels,
+            archive["player_labels"],
             tuple(header["players"]["names"]),
             tuple(header["players"]["shape"]),
             header["players"]["level"],
             tuple(header["players"]["feature_names"]),
         )
+        arrays: dict[str, Any] = {
+            name: archive[name] if name in archive.files else None for name in _ARRAYS
+        }
         return cls(
             players=players,
             output_names=tuple(header["output_names"]),
@@ -374,13 +390,24 @@ class Explanation:
         )
 
 
+def _plain(value: Any) -> Any:
+    """Return a numpy number as Python's own, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"params hold {value!r}; only numbers, text, lists and dictionaries of these are stored"
+    )
+
+
 def _positions(key: Any, names: tuple[str, ...], what: str) -> list[int]:
-    """Return the positions that a name, position, slice or list of these means."""
+    """Return the positions that a name, position, slice, mask or list of these means."""
     if isinstance(key, slice):
         return list(range(len(names)))[key]
-    if isinstance(key, np.ndarray) and key.dtype == bool:
-        return [int(i) for i in np.flatnonzero(key)]
-    listed = [key] if isinstance(key, str | int | np.integer) else list(key)
+    listed: list[Any] = [key] if isinstance(key, str | int | np.integer) else list(key)
+    if listed and all(isinstance(item, bool | np.bool_) for item in listed):
+        if len(listed) != len(names):
+            raise IndexError(f"a mask of {len(listed)} entries for {len(names)} {what}s")
+        return [int(i) for i in np.flatnonzero(listed)]
     positions = []
     for item in listed:
         if isinstance(item, str):
@@ -389,4 +416,6 @@ def _positions(key: Any, names: tuple[str, ...], what: str) -> list[int]:
             positions.append(names.index(item))
         else:
             positions.append(range(len(names))[int(item)])
+    if len(set(positions)) != len(positions):
+        raise ValueError(f"{what}s {[names[i] for i in positions]} hold one more than once")
     return positions
