@@ -119,12 +119,18 @@ class BaseNetEstimator(BaseEstimator):
         with isolated_seed(seed, device):
             net = self._make_net(self.input_shape_, n_valid, device, weighted=weight is not None)
             net.fit(data, None)
+        # skorch ends training at Ctrl-C and leaves the epoch unfinished in its history.
+        self.n_iter_ = sum("train_batch_count" in epoch for epoch in net.history)
+        if not self.n_iter_:
+            raise KeyboardInterrupt("Training was interrupted before its first epoch ended.")
         self.net_ = net
-        self.n_iter_ = len(net.history)
         early_stopping = dict(net.callbacks_).get("early_stopping")
-        self.best_epoch_ = early_stopping.best_epoch_ if early_stopping else self.n_iter_
-        names = [name for name in ("train_loss", "valid_loss") if name in net.history[-1]]
-        self.history_ = {name: [float(loss) for loss in net.history[:, name]] for name in names}
+        self.best_epoch_ = getattr(early_stopping, "best_epoch_", 0) or self.n_iter_
+        self.history_ = {
+            name: [float(epoch[name]) for epoch in net.history if name in epoch]
+            for name in ("train_loss", "valid_loss")
+            if name in net.history[0]
+        }
         return self
 
     def _make_net(
@@ -149,6 +155,7 @@ class BaseNetEstimator(BaseEstimator):
             "lr": self.lr,
             "max_epochs": self.max_epochs,
             "batch_size": self.batch_size,
+            "dataset": RowDataset,
             "iterator_train": BatchIterator,
             "iterator_train__shuffle": True,
             "iterator_valid": BatchIterator,
@@ -260,7 +267,12 @@ class BaseNetEstimator(BaseEstimator):
     def _forward(self, X: ArrayLike) -> torch.Tensor:
         """Return the module's outputs for checked rows, on its device."""
         check_is_fitted(self, "net_")
-        return forward(self.module_, self._check_X(X, reset=False))
+        rows = self._check_X(X, reset=False)
+        module = self.module_
+        if getattr(module, "n_timesteps", None) is None:
+            # Flat rows tell `forward` that no layer repeats over time steps.
+            rows = rows.reshape(len(rows), -1)
+        return forward(module, rows)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -318,8 +330,8 @@ class BaseNetClassifier(ClassifierMixin, BaseNetEstimator):
         self.n_outputs_ = len(self.classes_)
         if self.n_outputs_ < 2:
             raise ValueError(
-                f"y has one class only, {self.classes_[0]!r}. {type(self).__name__} needs at "
-                "least two."
+                f"y has one class only, {self.classes_.tolist()[0]!r}. "
+                f"{type(self).__name__} needs at least two."
             )
         return codes.astype(np.int64)
 

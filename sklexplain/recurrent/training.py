@@ -29,14 +29,12 @@ class RowDataset(Dataset):
 
     Parameters
     ----------
-    X : tensor of shape (n_samples, ...)
-    y : tensor of shape (n_samples, ...)
+    X : tensor or ndarray of shape (n_samples, ...)
+    y : tensor or ndarray of shape (n_samples, ...), optional
     sample_weight : tensor of shape (n_samples,), optional
     """
 
-    def __init__(
-        self, X: torch.Tensor, y: torch.Tensor, sample_weight: torch.Tensor | None = None
-    ) -> None:
+    def __init__(self, X: Any, y: Any = None, sample_weight: torch.Tensor | None = None) -> None:
         super().__init__(X, y)
         self.sample_weight = sample_weight
 

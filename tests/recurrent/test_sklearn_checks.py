@@ -1,7 +1,5 @@
 """scikit-learn's own checks, for all eight estimators."""
 
-import pytest
-import torch
 from sklearn.base import is_regressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -37,14 +35,6 @@ def expected_failed_checks(estimator):
             "in: float64 would promise digits that are not there."
         )
     return failed
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks)
