@@ -121,7 +121,8 @@ def forward(
     Parameters
     ----------
     module : nn.Module
-        Maps a tensor (n, ...) to a tensor (n, ...). It runs in evaluation mode.
+        Maps a tensor (n, ...) to a tensor (n, ...), or to a tuple whose first entry is meant, as
+        recurrent layers do. It runs in evaluation mode.
     X : ndarray or tensor of shape (n_samples, ...)
         Converted batch by batch to the module's type and device.
     batch_size : int, optional
@@ -139,5 +140,9 @@ def forward(
     if batch_size is None:
         batch_size = rows_per_batch(module, tuple(rows.shape[1:]), device)
     with evaluating(module):
-        outputs = [module(batch.to(device, dtype)) for batch in rows.split(batch_size)]
+        outputs = [_first(module(batch.to(device, dtype))) for batch in rows.split(batch_size)]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _first(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logit
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -133,7 +133,8 @@ def unwrapped(estimator: Any) -> Any:
 
 def is_plain(model: Any) -> bool:
     """Whether `model` is a bare function or torch module rather than an estimator."""
-    return callable(model) and not hasattr(model, "predict")
+    # A module may have a `predict` of its own, which is not scikit-learn's.
+    return _is_torch_module(model) or (callable(model) and not hasattr(model, "predict"))
 
 
 def chosen_method(estimator: Any, output: str) -> str:
@@ -146,14 +147,13 @@ def chosen_method(estimator: Any, output: str) -> str:
     """
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r} is not one of {OUTPUTS}")
-    # skorch's regressors have a predict_proba that is not one.
-    regressor = _is_skorch(estimator) and not is_classifier(estimator)
     if output == "auto":
-        candidates = ("predict",) if regressor else ("predict_proba", "decision_function")
-        for method in candidates:
-            if hasattr(estimator, method) and (method == "predict" or not regressor):
-                return method
-        return "predict"
+        # skorch's nets have a predict_proba that gives probabilities only of classifiers.
+        tagged = hasattr(estimator, "__sklearn_tags__")
+        if tagged and (is_regressor(estimator) or _is_unlabelled_skorch(estimator)):
+            return "predict"
+        candidates = ("predict_proba", "decision_function")
+        return next((name for name in candidates if hasattr(estimator, name)), "predict")
     if not hasattr(estimator, output):
         available = [name for name in OUTPUTS[1:] if hasattr(estimator, name)]
         raise ValueError(
@@ -249,6 +249,10 @@ def _is_torch_module(model: Any) -> bool:
 def _is_skorch(model: Any) -> bool:
     skorch = sys.modules.get("skorch")
     return skorch is not None and isinstance(model, skorch.NeuralNet)
+
+
+def _is_unlabelled_skorch(model: Any) -> bool:
+    return _is_skorch(model) and not is_classifier(model)
 
 
 def _wrong_rows(n_rows: int, shape: tuple[int, ...]) -> ValueError:
@@ -349,8 +353,9 @@ def as_estimator(
         A module takes a tensor of rows; a function takes rows as they are given to the explainer
         and returns (n_samples,) or (n_samples, n_outputs).
     task : {"regressor", "classifier"}, default="regressor"
-        As a classifier, a module's outputs are logits (one for each class, or a single one for
-        two classes) and a function's are probabilities.
+        An estimator or a skorch classifier knows its own. As a classifier, a module's outputs are
+        logits (one for each class, or a single one for two classes) and a function's are
+        probabilities.
     classes : sequence, optional
         The class labels, in the order of the outputs. By default a skorch net's own, else 0 and 1.
 
@@ -381,7 +386,7 @@ def as_estimator(
     if is_plain(obj) or _is_skorch(obj):
         if _is_skorch(obj) and not getattr(obj, "initialized_", False):
             raise ValueError("the skorch net is not trained yet; call its fit first")
-        if task == "classifier":
+        if task == "classifier" or (_is_skorch(obj) and is_classifier(obj)):
             return FrozenEstimator(_AdaptedClassifier(obj, classes))
         return FrozenEstimator(_AdaptedRegressor(obj))
     if hasattr(obj, "predict"):
