@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.explanation import Explanation
-from ..core.models import as_estimator, is_plain
+from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
 from ..windows import SlidingWindow
@@ -98,37 +98,28 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
                 row = int(np.argwhere(~finite)[0][0])
                 raise ValueError(
                     f"X holds NaN or infinite values (first in row {row}), which "
-                    f"{type(self.explained_estimator_).__name__} does not take; impute or drop them"
+                    f"{type(unwrapped(self.explained_estimator_)).__name__} does not take; impute "
+                    "or drop them"
                 )
         return rows
 
     def _make_players(self, shape: tuple[int, ...], X: Any) -> Players:
-        names = self.feature_names
-        window = next((s for s in self.window_steps_[-1:] if isinstance(s, SlidingWindow)), None)
-        if names is None:
-            names = self._feature_names(X)
-        if window is not None and window.flatten and self.players in ("feature", "timestep"):
-            # Flattened windows are still windows to whoever asks for steps or features.
-            unfolded = make_players(
-                self.players, (window.window, shape[0] // window.window), self._input_names(X)
-            )
-            return Players(unfolded.labels, unfolded.names, shape, unfolded.level)
-        return make_players(self.players, shape, names)
-
-    def _feature_names(self, X: Any) -> list[str] | None:
-        if self.codec_.columns is not None:
-            return self.codec_.feature_names
-        if not self.window_steps_:
-            return None
-        window = self.window_steps_[-1]
+        window = self.window_steps_[-1] if self.window_steps_ else None
         names = self._input_names(X)
-        if window.flatten and names is not None:
-            return [str(name) for name in window.get_feature_names_out(names)]
-        return names
+        if window is None or not window.flatten:
+            return make_players(self.players, shape, names)
+        columns = [str(name) for name in window.get_feature_names_out(names)]
+        if isinstance(self.players, str) and self.players in ("feature", "timestep"):
+            # Flattened windows are still windows to whoever asks for steps or features.
+            unfolded = make_players(self.players, (window.window, shape[0] // window.window), names)
+            return Players(unfolded.labels, unfolded.names, shape, unfolded.level, tuple(columns))
+        return make_players(self.players, shape, columns)
 
     def _input_names(self, X: Any) -> list[str] | None:
-        """Return the names of the columns that enter the windows."""
-        names = getattr(X, "columns", None)
+        """Return the names of the columns of X, or of those that enter the windows."""
+        names = self.feature_names
+        if names is None:
+            names = getattr(X, "columns", None)
         names = None if names is None else [str(name) for name in names]
         for step in self.window_steps_[:-1]:
             try:
@@ -327,7 +318,19 @@ def split_at_windows(estimator: Any) -> tuple[list[Any], Any]:
 
 
 def _allows_nan(estimator: Any) -> bool:
+    """Whether missing values are the estimator's own business, by its tags or by what it holds."""
+    if isinstance(estimator, FrozenEstimator):
+        return _allows_nan(estimator.estimator)
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        return not steps or _allows_nan(steps[0])
+    if isinstance(estimator, ColumnTransformer):
+        return True
+    for fitted in ("regressor_", "best_estimator_"):
+        if hasattr(estimator, fitted):
+            return _allows_nan(getattr(estimator, fitted))
     try:
-        return bool(get_tags(estimator).input_tags.allow_nan)
+        tags = get_tags(estimator)
     except (AttributeError, TypeError):
         return False
+    return bool(tags.input_tags.allow_nan or tags.no_validation)
