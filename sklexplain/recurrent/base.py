@@ -120,10 +120,11 @@ class BaseNetEstimator(BaseEstimator):
             net = self._make_net(self.input_shape_, n_valid, device, weighted=weight is not None)
             net.fit(data, None)
         # skorch ends training at Ctrl-C and leaves the epoch unfinished in its history.
-        self.n_iter_ = sum("train_batch_count" in epoch for epoch in net.history)
-        if not self.n_iter_:
+        n_epochs = sum("train_batch_count" in epoch for epoch in net.history)
+        if not n_epochs:
             raise KeyboardInterrupt("Training was interrupted before its first epoch ended.")
         self.net_ = net
+        self.n_iter_ = n_epochs
         early_stopping = dict(net.callbacks_).get("early_stopping")
         self.best_epoch_ = getattr(early_stopping, "best_epoch_", 0) or self.n_iter_
         self.history_ = {

@@ -8,16 +8,16 @@ from sklexplain import recurrent
 # Small and quick, yet accurate enough for the checks that ask for a score.
 SETTINGS = {
     "hidden_size": 16,
-    "max_epochs": 30,
     "batch_size": 16,
     "lr": 0.03,
     "n_iter_no_change": 20,
     "device": "cpu",
     "random_state": 0,
 }
+EPOCHS = {"LSTM": 30, "GRU": 15, "RNN": 15, "FeedForward": 15}
 ESTIMATORS = [
-    getattr(recurrent, f"{kind}{task}")(**SETTINGS)
-    for kind in ("GRU", "LSTM", "RNN", "FeedForward")
+    getattr(recurrent, f"{kind}{task}")(**SETTINGS, max_epochs=max_epochs)
+    for kind, max_epochs in EPOCHS.items()
     for task in ("Regressor", "Classifier")
 ]
 
