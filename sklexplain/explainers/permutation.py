@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import _fit_context, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
@@ -245,12 +245,13 @@ class PermutationImportance(BaseExplainer):
         fit_params: dict[str, Any],
         random_state: np.random.RandomState,
     ) -> list[dict[str, Bunch]]:
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self))
         check_consistent_length(X, y, sample_weight, groups)
         self.estimators_, measured = [], []
         for train, test in splitter.split(X, y, groups):
             part = {name: _part(value, train, X) for name, value in fit_params.items()}
-            fold = clone(self)
+            # Not a clone, because `cv` may be a generator, which cannot be copied.
+            fold = type(self)(**{**self.get_params(deep=False), "cv": None})
             fold_rows = _safe_indexing(X, train)
             fold._fit_estimator(
                 fold_rows,
@@ -417,6 +418,10 @@ def _combined(measured: list[dict[str, Bunch]], *, by_fold: bool) -> dict[str, B
 
 def _n_drawn(max_samples: float, n_rows: int) -> int:
     if not isinstance(max_samples, Integral):
+        if int(max_samples * n_rows) == 0:
+            raise ValueError(
+                f"max_samples={max_samples} of the {n_rows} rows measured on is less than one row"
+            )
         return int(max_samples * n_rows)
     if max_samples > n_rows:
         raise ValueError(f"max_samples={max_samples} is more than the {n_rows} rows measured on")
