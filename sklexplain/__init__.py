@@ -18,6 +18,7 @@ _HOMES = {
     "FeedForwardRegressor": "recurrent",
     "GRUClassifier": "recurrent",
     "GRURegressor": "recurrent",
+    "ImportanceDisplay": "display",
     "KernelSHAP": "explainers.kernel_shap",
     "LSTMClassifier": "recurrent",
     "LSTMRegressor": "recurrent",
@@ -25,6 +26,7 @@ _HOMES = {
     "Players": "core.players",
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",
+    "SequenceDisplay": "display",
     "SlidingWindow": "windows",
     "as_estimator": "core.models",
     "cluster_players": "core.players",
@@ -32,6 +34,7 @@ _HOMES = {
     "make_players": "core.players",
     "make_sequences": "datasets",
     "make_windows": "windows",
+    "plot": "display",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from .core.models import as_estimator
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
+    from .display import ImportanceDisplay, SequenceDisplay, plot
     from .explainers.kernel_shap import KernelSHAP
     from .explainers.permutation import PermutationImportance
     from .recurrent import (

@@ -1,0 +1,94 @@
+"""What all pictures share: the palette, and figures made with or without pyplot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+# Okabe and Ito's colours, which people with any kind of colour blindness tell apart. The same
+# two as in Explanation's table: blue adds, vermilion takes away.
+POSITIVE = "#0072B2"
+NEGATIVE = "#D55E00"
+NEUTRAL = "#F7F7F7"
+
+# Text and lines that a page may recolour for its own background; see `page.inline_svg`.
+INK = "#1B1B1F"
+MUTED = "#6B6B76"
+
+_PAGE_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sklexplain",
+    "font.size": 9.5,
+    "axes.titlesize": "medium",
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+def require_matplotlib(module: str = "matplotlib") -> Any:
+    """Import matplotlib, or a module of it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            "pictures need matplotlib, which is not installed. Run: "
+            "pip install 'sklexplain[report]'"
+        ) from error
+
+
+def axes_or_new(ax: Any, figsize: tuple[float, float]) -> Any:
+    """Return `ax`, or the axes of a new pyplot figure where it is None."""
+    if ax is not None:
+        return ax
+    pyplot = require_matplotlib("matplotlib.pyplot")
+    _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
+    return ax
+
+
+def page_axes(figsize: tuple[float, float] = (5.0, 3.6)) -> Any:
+    """Return the axes of a figure for a page, which pyplot does not know."""
+    figure = require_matplotlib("matplotlib.figure").Figure(figsize=figsize, layout="constrained")
+    return figure.add_subplot()
+
+
+@contextmanager
+def page_style() -> Iterator[None]:
+    """Draw in the page's style, whatever the user's own settings are."""
+    with require_matplotlib("matplotlib.style").context(["default", _PAGE_STYLE]):
+        yield
+
+
+def signed_colormap() -> Any:
+    """Return the colours of heat maps: vermilion below zero, blue above."""
+    colors = require_matplotlib("matplotlib.colors")
+    return colors.LinearSegmentedColormap.from_list("signed", [NEGATIVE, NEUTRAL, POSITIVE])
+
+
+def shortened(name: str, most: int = 28) -> str:
+    """Return a name that fits beside a picture, its middle left out where it is too long."""
+    # Control characters are neither visible nor allowed in SVG.
+    name = "".join(letter if letter.isprintable() else " " for letter in name)
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 3
+    return f"{name[: most - 1 - tail]}…{name[-tail:]}"
+
+
+def thinned(n_ticks: int, most: int) -> list[int]:
+    """Return evenly spaced positions, counted from the last, which is always among them."""
+    step = max(1, -(-n_ticks // most))
+    return list(range(n_ticks - 1, -1, -step))[::-1]

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from sklexplain import Explanation, make_players
+
+
+@pytest.fixture
+def ax():
+    return Figure(figsize=(6, 4), layout="constrained").add_subplot()
+
+
+@pytest.fixture
+def explanation_of():
+    """Make explanations with random values, the last players the largest."""
+
+    def make(
+        players="column",
+        shape=(4,),
+        *,
+        kind="attributions",
+        n_samples=7,
+        feature_names=None,
+        output_names=(),
+        method=None,
+    ):
+        rng = np.random.default_rng(0)
+        players = make_players(players, shape, feature_names)
+        outputs = (len(output_names),) if output_names else ()
+        sizes = np.linspace(0.1, 1, players.n_players).reshape(-1, *(1 for _ in outputs))
+        values = rng.normal(size=(n_samples, players.n_players, *outputs)) * sizes
+        if kind == "importances":
+            values = values * 0.1 + sizes - 0.3
+        constant = np.zeros((n_samples, *outputs))
+        return Explanation(
+            values=values,
+            base_values=constant,
+            predictions=constant + values.sum(axis=1),
+            data=None if kind == "importances" else rng.normal(size=(n_samples, *shape)),
+            players=players,
+            output_names=tuple(output_names),
+            method=method or ("PermutationImportance" if kind == "importances" else "KernelSHAP"),
+            kind=kind,
+        )
+
+    return make
