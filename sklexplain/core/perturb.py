@@ -143,6 +143,36 @@ def evaluate_chunks(
         yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 
 
+def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.ndarray:
+    """Run the model on rows as they are.
+
+    Parameters
+    ----------
+    model : Model
+    rows : ndarray of shape (n_samples, *sample_shape)
+    name : str, default="row"
+        What a row is called in the error.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If an output is not finite; the message names the row.
+    """
+    outputs = model(rows)
+    broken = np.argwhere(~np.isfinite(outputs))
+    if len(broken):
+        row, output = broken[0]
+        raise ValueError(
+            f"the model returned {outputs[row, output]} for {name} {row}; explanations need finite "
+            "outputs"
+        )
+    return outputs
+
+
 def rows_in_batch(
     model: Model, row_shape: tuple[int, ...], batch_size: int | str, itemsize: int = 8
 ) -> int:

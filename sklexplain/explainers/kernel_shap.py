@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..core.background import make_background
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model
-from ..core.perturb import evaluate_chunks
+from ..core.perturb import evaluate_chunks, unmasked_outputs
 from ..solvers.coalitions import all_coalitions
 from ..solvers.shapley import exact_shapley
 from .base import AttributionExplainer
@@ -151,7 +151,8 @@ class KernelSHAP(AttributionExplainer):
             background = self._rows(background)
         self.background_ = make_background(background, rows, random_state=self.random_state)
         self.importance_rows_ = self.background_.rows
-        self.base_values_ = self.background_.mean(self._model()(self.background_.rows))
+        outputs = unmasked_outputs(self._model(), self.background_.rows, "background row")
+        self.base_values_ = self.background_.mean(outputs)
         self.output_names_ = self._model().output_names(len(self.base_values_))
         self.__dict__.pop("_importances_cache", None)
 
@@ -162,7 +163,7 @@ class KernelSHAP(AttributionExplainer):
 
     def _explain_rows(self, rows: np.ndarray) -> Explanation:
         model, players = self._model(), self.players_
-        predictions = model(rows)
+        predictions = unmasked_outputs(model, rows)
         n_outputs = len(self.base_values_)
         coalitions = all_coalitions(players.n_players)
         values = np.empty((len(rows), players.n_players, n_outputs))

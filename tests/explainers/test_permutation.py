@@ -232,12 +232,16 @@ class TestPlayers:
         assert importances[2, 0] > importances[0, 1]
 
     def test_groups_of_columns(self):
-        inner = Ridge().fit(X, y)
+        inner = Ridge().fit(frame, y)
         explainer = PermutationImportance(
             FrozenEstimator(inner), players={"price": ["open", "close"]}, random_state=2
         ).fit(frame, y)
         players = make_players({"price": [0, 1]}, (4,), frame.columns)
-        expected = naive_drops(inner.predict, X, y, players, n_repeats=5, seed=2)
+
+        def predict(rows):
+            return inner.predict(pd.DataFrame(rows, columns=frame.columns))
+
+        expected = naive_drops(predict, X, y, players, n_repeats=5, seed=2)
         np.testing.assert_allclose(explainer.results_["score"].importances, expected, atol=1e-12)
         assert explainer.players_.names == ("price", "volume", "noise")
 
