@@ -1,0 +1,199 @@
+"""The demonstration: a GRU on real share prices, from the table to an explained prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import mean_absolute_error, r2_score
+
+from ..core.explanation import Explanation
+from ..datasets import load_google_stock
+from ..explainers.kernel_shap import KernelSHAP
+from ..explainers.permutation import PermutationImportance
+from ..windows import make_windows
+
+WINDOW = 20
+TRAIN_SHARE = 0.8
+R2 = "r2"
+ERROR = "neg_mean_absolute_error"
+STEPS = (
+    "Loading the prices",
+    "Fitting the GRU",
+    "Permuting features",
+    "Permuting time steps",
+    "Permuting single cells",
+    "Computing Shapley values",
+    "Writing the page",
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was done and what came out; see :func:`run_demo`.
+
+    Parameters
+    ----------
+    prices : DataFrame
+        The daily table.
+    model : GRURegressor
+        Fitted on the training windows.
+    train_windows, test_windows : ndarray of shape (n_windows, 20, 5)
+    train_target, test_target : ndarray of shape (n_windows,)
+        The close of the day after the window.
+    test_dates : DatetimeIndex
+        The days that the test targets are of.
+    predictions, naive : ndarray of shape (n_test,)
+        Of the model, and the last close of each test window.
+    by_feature, by_price, by_timestep, by_cell : Explanation
+        Permutation importances on the test windows, of both scores.
+    shap : Explanation
+        Shapley values of the features for every test window, in dollars.
+    """
+
+    prices: Any
+    model: Any
+    train_windows: np.ndarray
+    train_target: np.ndarray
+    test_windows: np.ndarray
+    test_target: np.ndarray
+    test_dates: Any
+    predictions: np.ndarray
+    naive: np.ndarray
+    by_feature: Explanation
+    by_price: Explanation
+    by_timestep: Explanation
+    by_cell: Explanation
+    shap: Explanation
+
+    def scores(self) -> dict[str, tuple[float, float]]:
+        """Return R² and mean absolute error in dollars, of the model and of the naive guess."""
+        guesses = {"GRU": self.predictions, "tomorrow is today": self.naive}
+        return {
+            name: (
+                float(r2_score(self.test_target, guess)),
+                float(mean_absolute_error(self.test_target, guess)),
+            )
+            for name, guess in guesses.items()
+        }
+
+
+def run_demo(
+    *,
+    on_step: Callable[[str], None] = lambda step: None,
+    max_epochs: int = 200,
+    n_repeats: int = 10,
+    n_background: int = 100,
+    random_state: int = 0,
+) -> Demo:
+    """Fit a GRU on the first 80 % of the days and explain it on the others.
+
+    Parameters
+    ----------
+    on_step : callable, optional
+        Called with each of `STEPS` but the last when it begins.
+    max_epochs : int, default=200
+        Of the training, which stops early.
+    n_repeats : int, default=10
+        Permutations of each player.
+    n_background : int, default=100
+        Training windows that stand in for absent features.
+    random_state : int, default=0
+        Equal seeds give equal numbers.
+
+    Returns
+    -------
+    Demo
+
+    Raises
+    ------
+    ImportError
+        If an extra is missing.
+    """
+    steps = iter(STEPS)
+    on_step(next(steps))
+    prices = load_google_stock().data
+    windows, target, last_rows = make_windows(
+        prices, "close", window=WINDOW, horizon=1, return_index=True
+    )
+    n_train = int(TRAIN_SHARE * len(windows))
+    test_windows, test_target = windows[n_train:], target[n_train:]
+    close = prices.columns.get_loc("close")
+
+    from ..recurrent import GRURegressor
+
+    with _one_thread():
+        on_step(next(steps))
+        # Chosen by the validation loss, on the last tenth of the training rows.
+        model = GRURegressor(
+            lr=0.01,
+            batch_size=64,
+            max_epochs=max_epochs,
+            n_iter_no_change=30,
+            random_state=random_state,
+        ).fit(windows[:n_train], target[:n_train])
+
+        def permuted(players: Any) -> Explanation:
+            return (
+                PermutationImportance(
+                    FrozenEstimator(model),
+                    players=players,
+                    scoring=[R2, ERROR],
+                    n_repeats=n_repeats,
+                    feature_names=list(prices.columns),
+                    random_state=random_state,
+                )
+                .fit(test_windows, test_target)
+                .explanation_
+            )
+
+        on_step(next(steps))
+        by_feature = permuted("feature")
+        by_price = permuted({"the four prices together": ["open", "high", "low", "close"]})
+        on_step(next(steps))
+        by_timestep = permuted("timestep")
+        on_step(next(steps))
+        by_cell = permuted("cell")
+        on_step(next(steps))
+        explainer = KernelSHAP(
+            FrozenEstimator(model),
+            background=n_background,
+            feature_names=list(prices.columns),
+            random_state=random_state,
+        ).fit(windows[:n_train], target[:n_train])
+        shap = explainer.explain(test_windows)
+        predictions = model.predict(test_windows)
+    test_dates = prices.index[last_rows[n_train:] + 1]
+    return Demo(
+        prices=prices,
+        model=model,
+        train_windows=windows[:n_train],
+        train_target=target[:n_train],
+        test_windows=test_windows,
+        test_target=test_target,
+        test_dates=test_dates,
+        predictions=predictions,
+        naive=test_windows[:, -1, close],
+        by_feature=by_feature,
+        by_price=by_price,
+        by_timestep=by_timestep,
+        by_cell=by_cell,
+        shap=replace(shap, index=test_dates.strftime("%Y-%m-%d").to_numpy(dtype=str)),
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: a net this small is no slower, and sums do not depend on cores."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -1,0 +1,372 @@
+"""The demonstration's page: the pictures, and what each number means and does not mean."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from .._version import __version__
+from ..core.explanation import Explanation
+from ..display.page import Facts, Numbers, Picture, Section, Table, inline_svg, svg_axes, write_page
+from ..display.report import (
+    importance_picture,
+    importance_table,
+    parameters_of,
+    row_table,
+    sequence_picture,
+)
+from ..display.style import INK, NEGATIVE, POSITIVE
+from .demo import ERROR, R2, WINDOW, Demo
+
+_TITLE = "What a GRU relies on when it predicts Google's share price"
+_WORSE = "mean absolute error added, dollars"
+
+
+def write_demo_page(demo: Demo, path: str | PathLike[str]) -> Path:
+    """Write the page of a demonstration and return its absolute path.
+
+    Parameters
+    ----------
+    demo : Demo
+    path : str or PathLike
+        Overwritten if it exists.
+
+    Returns
+    -------
+    Path
+    """
+    sections = [
+        _scores(demo),
+        _features(demo),
+        _time(demo),
+        _one_day(demo),
+        _data(demo),
+        _model(demo),
+        _limits(),
+    ]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "torch", "numpy"))
+    footer = (
+        f"Made with sklexplain {__version__} by `sklexplain demo` (Python "
+        f"{platform.python_version()}, {packages}). Seeds are fixed: another run on the same "
+        "versions gives the same numbers."
+    )
+    return write_page(path, _TITLE, _lead(demo), sections, footer=footer)
+
+
+def _dollars(value: float) -> str:
+    return f"${value:,.2f}"
+
+
+def _lead(demo: Demo) -> str:
+    (_, error), (_, naive_error) = demo.scores().values()
+    told = (
+        f"A recurrent neural net read {WINDOW} trading days of open, high, low, close and volume "
+        f"and predicted the close of the next day. On the {len(demo.test_target)} days that it "
+        f"had not seen it was {_dollars(error)} off on average. Guessing that tomorrow's close "
+        f"is today's was {_dollars(naive_error)} off. "
+    )
+    if error >= naive_error:
+        apart = float(np.abs(demo.predictions - demo.naive).mean())
+        return told + (
+            "So the net does not beat the simplest guess there is, as is usual for share prices. "
+            f"Its own predictions lie {_dollars(apart)} from today's close on average. This page "
+            "shows from which inputs it reads them."
+        )
+    return told + (
+        "So the net is a little nearer than the simplest guess there is. One share and one "
+        "period are no evidence that it would be so again. This page shows which inputs it reads."
+    )
+
+
+def _scores(demo: Demo) -> Section:
+    scores = demo.scores()
+    (r2, error), (naive_r2, naive_error) = scores.values()
+    nearer = np.abs(demo.predictions - demo.test_target) < np.abs(demo.naive - demo.test_target)
+    rows = [[name, f"{score:.3f}", _dollars(miss)] for name, (score, miss) in scores.items()]
+    return Section(
+        "How well it predicts",
+        blocks=[
+            Numbers(
+                [
+                    ("GRU", _dollars(error), f"mean absolute error; R² {r2:.3f}"),
+                    (
+                        "“Tomorrow is today”",
+                        _dollars(naive_error),
+                        f"mean absolute error; R² {naive_r2:.3f}",
+                    ),
+                    (
+                        "GRU nearer than the naive guess",
+                        f"{nearer.sum()} of {len(nearer)} days",
+                        f"{nearer.mean():.0%} of the test days",
+                    ),
+                ]
+            ),
+            _predictions_picture(demo),
+            Table(
+                ["prediction of the next close", "R²", "mean absolute error"],
+                rows,
+                f"Scores on the last {len(nearer)} days, which took no part in the training",
+            ),
+        ],
+        notes=[
+            "The mean absolute error is how far a prediction is off on an average day. R² is 1 "
+            "for perfect predictions and 0 for always saying the mean price of the test days. A "
+            "high R² is no achievement here: prices move little from one day to the next, so even "
+            "the naive guess has one. Compare with the naive guess, not with zero.",
+        ],
+    )
+
+
+def _predictions_picture(demo: Demo) -> Picture:
+    with svg_axes((6.0, 2.9)) as ax:
+        closes = demo.prices["close"]
+        first = demo.test_dates[0]
+        shown = closes[closes.index >= first - (demo.test_dates[-1] - first) / 3]
+        ax.plot(shown.index, shown, color=INK, linewidth=1.0, label="close")
+        ax.plot(
+            demo.test_dates,
+            demo.predictions,
+            color=POSITIVE,
+            linewidth=1.6,
+            label="GRU, a day ahead",
+        )
+        ax.axvline(first, color=NEGATIVE, linewidth=1, linestyle="--")
+        ax.annotate(
+            "test days ▸", (first, 0.03), xycoords=("data", "axes fraction"),
+            xytext=(5, 0), textcoords="offset points", color=NEGATIVE,
+        )  # fmt: skip
+        ax.set_ylabel("dollars")
+        ax.spines[["top", "right"]].set_visible(False)
+        locator = ax.xaxis.get_major_locator()
+        ax.xaxis.set_major_formatter(_date_formatter(locator))
+        ax.legend(frameon=False, loc="upper right")
+        alt = (
+            f"Line chart of the close from {shown.index[0]:%Y-%m-%d} to {shown.index[-1]:%Y-%m-%d} "
+            "and of the GRU's predictions for the test days, which follow it closely."
+        )
+        svg = inline_svg(ax.figure, alt, "predictions")
+    return Picture(
+        svg, "The close, and what the GRU had predicted for each test day the day before."
+    )
+
+
+def _date_formatter(locator: object) -> object:
+    from matplotlib.dates import ConciseDateFormatter
+
+    return ConciseDateFormatter(locator)
+
+
+def _features(demo: Demo) -> Section:
+    by_error, by_r2 = (demo.by_feature[:, :, score] for score in (ERROR, R2))
+    together = demo.by_price[:, "the four prices together", ERROR]
+    names = demo.by_feature.players.names
+    first = names[int(np.argmax(by_error.importances()))]
+    largest_shap = names[int(np.argmax(demo.shap.importances()))]
+    base = float(demo.shap.base_values[0])
+    agreement = (
+        f"Both methods put {first} first."
+        if first == largest_shap
+        else f"The methods disagree on what comes first: {first} or {largest_shap}."
+    )
+    return Section(
+        "Which features it relies on",
+        [
+            "Permutation importance asks: how much worse do the predictions get when one feature "
+            "is taken from other days, in the whole window, and the rest left as it is? KernelSHAP "
+            "asks: how many dollars does a feature move a prediction away from the average "
+            f"prediction ({_dollars(base)} over {demo.shap.params['n_background']} training "
+            "windows), on average over all orders in which the features can be filled in? "
+            + agreement,
+        ],
+        [
+            importance_picture(
+                by_error,
+                "permutation",
+                measure=_WORSE,
+                title="Permutation importance",
+                caption=f"How many dollars the mean absolute error grows when a feature is "
+                f"permuted. Whiskers: standard deviation over {len(by_error)} permutations.",
+            ),
+            importance_picture(
+                demo.shap,
+                "kernelshap",
+                unit="dollars",
+                title="KernelSHAP",
+                caption="How far a feature moves a prediction, up or down. Whiskers: standard "
+                f"deviation over the {len(demo.shap)} test days, so how much days differ, not "
+                "how uncertain the bar is: these values are exact for this background.",
+            ),
+            importance_table(
+                {
+                    "permutation: error added, dollars": by_error,
+                    "KernelSHAP: mean |value|, dollars": demo.shap,
+                    "permutation: drop in R²": by_r2,
+                },
+                first_column="feature",
+                caption="Mean ± standard deviation, as in the pictures",
+            ),
+        ],
+        [
+            "A bar tells how much this net uses a feature, not how much the feature matters in "
+            "the world, and not whether it raises or lowers the price. The four prices of a day "
+            "are nearly equal, so the net can read the same from any of them and the credit is "
+            "divided between them more or less by chance; permuting one alone also makes days "
+            "that cannot be, such as a close above the high. All four permuted together cost "
+            f"{_dollars(float(together.importances()[0]))}"
+            ", which is what the price level is worth to the net. "
+            "The two pictures are in the same unit but answer different questions, so their "
+            "lengths need not agree."
+        ],
+    )
+
+
+def _time(demo: Demo) -> Section:
+    by_step = demo.by_timestep[:, :, ERROR]
+    drops = by_step.importances()
+    steps = by_step.players.names
+    order = np.argsort(-drops)
+    negative = _negative_note(by_step)
+    return Section(
+        "Which days of the window it relies on",
+        [
+            "The same permutations, of whole days and of single numbers. Day t is the last of the "
+            f"window, t-{WINDOW - 1} the first. Permuting day {steps[order[0]]} costs "
+            f"{_dollars(drops[order[0]])}, the next largest, {steps[order[1]]}, "
+            f"{_dollars(drops[order[1]])}."
+        ],
+        [
+            importance_picture(
+                by_step,
+                "timesteps",
+                measure=_WORSE,
+                title="By day of the window",
+                caption="All five features of one day permuted. Whiskers: standard deviation over "
+                f"{len(by_step)} permutations.",
+            ),
+            sequence_picture(
+                demo.by_cell[:, :, ERROR],
+                "cells",
+                data=demo.test_windows,
+                series="close",
+                measure=_WORSE,
+                title="By feature and day",
+                caption="One feature of one day permuted. Above: the close in the test windows, in "
+                "dollars.",
+            ),
+        ],
+        [
+            "A pale day is one that this net does not use while the other days are there. It may "
+            "still hold information: neighbouring days are alike, and the net takes it from "
+            "whichever it has learned to read. " + negative
+        ],
+    )
+
+
+def _negative_note(explanation: Explanation) -> str:
+    drops = explanation.importances()
+    if not (drops < 0).any():
+        return ""
+    return (
+        f"Values below zero (here down to {_dollars(drops.min()).replace('$-', '−$')}) mean that "
+        "the predictions got no worse, or by chance slightly better."
+    )
+
+
+def _one_day(demo: Demo) -> Section:
+    shap = demo.shap
+    assert shap.index is not None
+    gap = float(np.abs(shap.values.sum(axis=1) + shap.base_values - shap.predictions).max())
+    closeness = "to less than a cent" if gap < 0.01 else f"to {_dollars(gap)}"
+    return Section(
+        "How one prediction comes about",
+        [
+            f"For {shap.index[0]}, the first test day, the net predicted "
+            f"{_dollars(float(demo.predictions[0]))}; the close was "
+            f"{_dollars(float(demo.test_target[0]))}. The table leads from the average prediction "
+            "to this one, feature by feature."
+        ],
+        [row_table(shap, 0, unit="dollars")],
+        [
+            "A value says how far the feature, over the whole window, moves this prediction from "
+            "the base value. It compares with the background: against other days the same "
+            "prediction would be divided differently. The values of a day add up to its "
+            f"prediction, {closeness} on every test day."
+        ],
+    )
+
+
+def _data(demo: Demo) -> Section:
+    prices = demo.prices
+    n_train, n_test = len(demo.train_target), len(demo.test_target)
+    seen, low, high = demo.train_target, demo.test_target.min(), demo.test_target.max()
+    inside = seen.min() <= low and high <= seen.max()
+    ranges = (
+        f"The closes of the test days, {_dollars(low)} to {_dollars(high)}, lie "
+        + ("inside" if inside else "partly outside")
+        + f" the range of those in training, {_dollars(seen.min())} to {_dollars(seen.max())}. "
+    )
+    return Section(
+        "The data",
+        [
+            "Real daily prices of Google's share, which matplotlib installs as sample data. A "
+            f"window is {WINDOW} successive days; its target is the close of the day after. The "
+            "windows are divided by time, so that no test day was seen in training."
+        ],
+        [
+            Facts(
+                [
+                    ("From", f"{prices.index[0]:%Y-%m-%d}"),
+                    ("To", f"{prices.index[-1]:%Y-%m-%d}"),
+                    ("Rows", f"{len(prices):,} trading days"),
+                    ("Columns", ", ".join(prices.columns)),
+                    ("Windows", f"{n_train + n_test:,} of {WINDOW} days"),
+                    (
+                        "Training",
+                        f"{n_train:,} windows, the first {n_train / (n_train + n_test):.0%}",
+                    ),
+                    ("Test", f"{n_test:,} windows, the last {n_test / (n_train + n_test):.0%}"),
+                    (
+                        "Test days",
+                        f"{demo.test_dates[0]:%Y-%m-%d} to {demo.test_dates[-1]:%Y-%m-%d}",
+                    ),
+                ]
+            )
+        ],
+        [
+            ranges + "A net that reads price levels is not to be trusted beyond the prices that it "
+            "has seen."
+        ],
+    )
+
+
+def _model(demo: Demo) -> Section:
+    model = demo.model
+    return Section(
+        "The model",
+        [
+            f"A GRURegressor: a GRU of {model.hidden_size} units with a linear output, which "
+            "reads the window day by day in raw dollars and shares. It trained for "
+            f"{model.n_iter_} epochs and kept the weights of epoch {model.best_epoch_}, where the "
+            "error on the last tenth of the training windows was lowest. Its hyperparameters were "
+            "chosen by that error too; those that differ from the defaults come first."
+        ],
+        [parameters_of(model, leave_out=("callbacks", "net_params", "verbose"))],
+    )
+
+
+def _limits() -> Section:
+    return Section(
+        "What this page does not say",
+        [
+            "It explains a model, not the market: a feature that the net relies on need not "
+            "cause anything, and a better net might rely on others.",
+            "One net, from one seed, on one share and one split in time. Another seed gives "
+            "somewhat other bars; the whiskers of permutation importance show only how much the "
+            "random permutations matter, not how much the training does.",
+            "Nothing here is advice on what to buy or sell.",
+        ],
+    )
