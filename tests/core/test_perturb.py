@@ -115,6 +115,16 @@ class TestAgainstLoops:
         assert outputs.dtype == np.float64
 
     @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
+    @pytest.mark.parametrize("on_torch", [False, True])
+    def test_batches_smaller_than_the_references(self, kind, batch_size, on_torch):
+        problem = make_problem((3,), n_references=5)
+        paired = pairings(kind, *problem[:3])
+        model = Model(Wave() if on_torch else wave)
+        outputs = evaluate(model, *problem, batch_size=batch_size, **paired)
+        np.testing.assert_allclose(outputs, naive(*problem, **paired), atol=1e-10)
+
+    @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("batch_size", [1, 7, 1000])
     def test_float32_module(self, kind, batch_size):
         problem = make_problem((2, 3), "cell")
