@@ -20,6 +20,7 @@ from ..windows import make_windows
 WINDOW = 20
 TRAIN_SHARE = 0.8
 R2 = "r2"
+PRICES = "the four prices together"
 ERROR = "neg_mean_absolute_error"
 STEPS = (
     "Loading the prices",
@@ -117,43 +118,33 @@ def run_demo(
     steps = iter(STEPS)
     on_step(next(steps))
     prices = load_google_stock().data
+    names = list(prices.columns)
     windows, target, last_rows = make_windows(
         prices, "close", window=WINDOW, horizon=1, return_index=True
     )
     n_train = int(TRAIN_SHARE * len(windows))
+    train_windows, train_target = windows[:n_train], target[:n_train]
     test_windows, test_target = windows[n_train:], target[n_train:]
-    close = prices.columns.get_loc("close")
-
-    from ..recurrent import GRURegressor
+    test_dates = prices.index[last_rows[n_train:] + 1]
 
     with _one_thread():
         on_step(next(steps))
-        # Chosen by the validation loss, on the last tenth of the training rows.
-        model = GRURegressor(
-            lr=0.01,
-            batch_size=64,
-            max_epochs=max_epochs,
-            n_iter_no_change=30,
-            random_state=random_state,
-        ).fit(windows[:n_train], target[:n_train])
+        model = _fitted_model(train_windows, train_target, max_epochs, random_state)
 
         def permuted(players: Any) -> Explanation:
-            return (
-                PermutationImportance(
-                    FrozenEstimator(model),
-                    players=players,
-                    scoring=[R2, ERROR],
-                    n_repeats=n_repeats,
-                    feature_names=list(prices.columns),
-                    random_state=random_state,
-                )
-                .fit(test_windows, test_target)
-                .explanation_
+            importance = PermutationImportance(
+                FrozenEstimator(model),
+                players=players,
+                scoring=[R2, ERROR],
+                n_repeats=n_repeats,
+                feature_names=names,
+                random_state=random_state,
             )
+            return importance.fit(test_windows, test_target).explanation_
 
         on_step(next(steps))
         by_feature = permuted("feature")
-        by_price = permuted({"the four prices together": ["open", "high", "low", "close"]})
+        by_price = permuted({PRICES: ["open", "high", "low", "close"]})
         on_step(next(steps))
         by_timestep = permuted("timestep")
         on_step(next(steps))
@@ -162,28 +153,40 @@ def run_demo(
         explainer = KernelSHAP(
             FrozenEstimator(model),
             background=n_background,
-            feature_names=list(prices.columns),
+            feature_names=names,
             random_state=random_state,
-        ).fit(windows[:n_train], target[:n_train])
+        ).fit(train_windows, train_target)
         shap = explainer.explain(test_windows)
         predictions = model.predict(test_windows)
-    test_dates = prices.index[last_rows[n_train:] + 1]
     return Demo(
         prices=prices,
         model=model,
-        train_windows=windows[:n_train],
-        train_target=target[:n_train],
+        train_windows=train_windows,
+        train_target=train_target,
         test_windows=test_windows,
         test_target=test_target,
         test_dates=test_dates,
         predictions=predictions,
-        naive=test_windows[:, -1, close],
+        naive=test_windows[:, -1, names.index("close")],
         by_feature=by_feature,
         by_price=by_price,
         by_timestep=by_timestep,
         by_cell=by_cell,
         shap=replace(shap, index=test_dates.strftime("%Y-%m-%d").to_numpy(dtype=str)),
     )
+
+
+def _fitted_model(windows: np.ndarray, target: np.ndarray, max_epochs: int, seed: int) -> Any:
+    """Return a GRU whose settings had the lowest validation loss of those tried."""
+    from ..recurrent import GRURegressor
+
+    return GRURegressor(
+        lr=0.01,
+        batch_size=64,
+        max_epochs=max_epochs,
+        n_iter_no_change=30,
+        random_state=seed,
+    ).fit(windows, target)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ..display.report import (
     sequence_picture,
 )
 from ..display.style import INK, NEGATIVE, POSITIVE
-from .demo import ERROR, R2, WINDOW, Demo
+from .demo import ERROR, PRICES, R2, WINDOW, Demo
 
 _TITLE = "What a GRU relies on when it predicts Google's share price"
 _WORSE = "mean absolute error added, dollars"
@@ -162,7 +162,7 @@ def _date_formatter(locator: object) -> object:
 
 def _features(demo: Demo) -> Section:
     by_error, by_r2 = (demo.by_feature[:, :, score] for score in (ERROR, R2))
-    together = demo.by_price[:, "the four prices together", ERROR]
+    together = demo.by_price[:, PRICES, ERROR]
     names = demo.by_feature.players.names
     first = names[int(np.argmax(by_error.importances()))]
     largest_shap = names[int(np.argmax(demo.shap.importances()))]
@@ -254,8 +254,8 @@ def _time(demo: Demo) -> Section:
                 series="close",
                 measure=_WORSE,
                 title="By feature and day",
-                caption="One feature of one day permuted. Above: the close in the test windows, in "
-                "dollars.",
+                caption="One feature of one day permuted. Above: the close in the "
+                f"{len(demo.test_windows)} test windows, in dollars.",
             ),
         ],
         [

@@ -68,7 +68,7 @@ class ImportanceDisplay:
         self.importances = np.asarray(importances, dtype=float)
         self.names = tuple(str(name) for name in names)
         self.errors = None if errors is None else np.asarray(errors, dtype=float)
-        self.measure = measure
+        self.measure = shortened(measure, 50)
         self.error_measure = error_measure
         self.in_time = in_time
         for what, array in (("names", self.names), ("errors", self.errors)):
@@ -202,4 +202,4 @@ class ImportanceDisplay:
             ax.axvline(0, color=INK, linewidth=0.8)
         ax.spines[["top", "right", "bottom" if self.in_time else "left"]].set_visible(False)
         if title:
-            ax.set_title(title, loc="left", parse_math=False)
+            ax.set_title(shortened(title, 60), loc="left", parse_math=False)

@@ -80,7 +80,7 @@ class SequenceDisplay:
         self.feature_names = tuple(str(name) for name in feature_names)
         self.series = None if series is None else np.atleast_2d(np.asarray(series, dtype=float))
         self.series_name = series_name
-        self.measure = measure
+        self.measure = shortened(measure, 50)
         if self.cell_values.shape[1:] != (len(self.feature_names),):
             raise ValueError(
                 f"cell_values has shape {self.cell_values.shape}; expected (n_timesteps, "
@@ -196,7 +196,7 @@ class SequenceDisplay:
         frame.set_axis_off()
         if title:
             above_series = {} if self.series is None else {"pad": 20}
-            frame.set_title(title, loc="left", parse_math=False, **above_series)
+            frame.set_title(shortened(title, 60), loc="left", parse_math=False, **above_series)
         self.figure_ = frame.figure
         height = 1.0 if self.series is None else 0.66
         self.ax_ = frame.inset_axes([0, 0, 0.94, height])
@@ -250,7 +250,7 @@ def _draw_series(ax: Any, series: np.ndarray, name: str) -> Any:
     if len(series) > 1:
         low, high = np.nanquantile(series, [0.1, 0.9], axis=0)
         ax.fill_between(steps, low, high, color=POSITIVE, alpha=0.2, linewidth=0)
-        told += f": median and middle 80 % of {len(series)} windows"
+        told += ": median and middle 80 %"
     ax.set_title(told, fontsize="small", loc="left", color=INK, parse_math=False, pad=3)
     ax.tick_params(axis="x", labelbottom=False, length=2)
     ax.spines[["top", "right"]].set_visible(False)

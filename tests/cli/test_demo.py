@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from sklexplain import load_google_stock
-from sklexplain.cli.demo import ERROR, STEPS, run_demo
+from sklexplain.cli.demo import ERROR, PRICES, STEPS, run_demo
 from sklexplain.cli.demo_page import write_demo_page
 from tests.pages import Page, assert_asks_nothing_of_the_network
 
@@ -48,7 +50,7 @@ def test_every_method_explains_the_test_days(demo):
     assert demo.by_feature.players.names == demo.shap.players.names == names
     assert demo.by_timestep.players.n_players == 20
     assert demo.by_cell.players.n_players == 100
-    together = demo.by_price[:, "the four prices together", ERROR]
+    together = demo.by_price[:, PRICES, ERROR]
     assert together.importances()[0] > demo.by_feature[:, :, ERROR].importances().max()
 
 
@@ -83,8 +85,6 @@ def test_the_page_is_whole_told_in_words_and_needs_no_network(html):
 
 @pytest.mark.parametrize(("shift", "verdict"), [(0, "a little nearer"), (90, "does not beat")])
 def test_the_verdict_follows_the_scores(demo, shift, verdict, tmp_path):
-    from dataclasses import replace
-
     changed = replace(demo, predictions=demo.test_target + shift)
     html = write_demo_page(changed, tmp_path / "report.html").read_text("utf-8")
     told = Page(html).texts
