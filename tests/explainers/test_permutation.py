@@ -100,7 +100,7 @@ class TestAgainstScikitLearn:
             {"scoring": ("neg_mean_squared_error", "r2"), "max_samples": 0.5},
             {"scoring": two_scores},
         ],
-        ids=str,
+        ids=lambda params: "-".join(params) or "defaults",
     )
     def test_regressor(self, rows, params):
         self.check(KNeighborsRegressor(3), rows, y, **params)
