@@ -14,7 +14,8 @@ import numpy as np
 from .players import Players, make_players
 
 _SCHEMA = 1
-_ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index")
+_ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index", "conditions")
+_DIAGNOSTIC = "diagnostics."
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,11 @@ class Explanation:
         What the codes in `data` mean, for columns that are not numbers.
     kind : {"attributions", "importances"}
         Whether a value belongs to one row or to the data as a whole.
+    conditions : ndarray of str, shape (n_samples, n_players), or None
+        What a value speaks of in this row, where that is narrower than the player:
+        ``"2.1 < close[t] ≤ 3.4"``.
+    diagnostics : mapping from name to ndarray shaped as `base_values`
+        What a method reports of each sample and output, such as how well a surrogate fits.
     """
 
     values: np.ndarray
@@ -62,12 +68,14 @@ class Explanation:
     index: np.ndarray | None = None
     categories: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     kind: str = "attributions"
+    conditions: np.ndarray | None = None
+    diagnostics: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("values", "base_values", "predictions", "std_errors"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
-        for name in ("data", "index"):
+        for name in ("data", "index", "conditions"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name)))
         values, n_players = self.values, self.players.n_players
@@ -83,6 +91,17 @@ class Explanation:
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+        if self.conditions is not None and self.conditions.shape != values.shape[:2]:
+            raise ValueError(
+                f"conditions have shape {self.conditions.shape}; expected {values.shape[:2]}"
+            )
+        reports = {name: np.asarray(array) for name, array in self.diagnostics.items()}
+        for name, array in reports.items():
+            if array.shape != per_sample:
+                raise ValueError(
+                    f"diagnostics[{name!r}] has shape {array.shape}; expected {per_sample}"
+                )
+        object.__setattr__(self, "diagnostics", reports)
         if len(self.output_names) != (values.shape[2] if values.ndim == 3 else 0):
             raise ValueError(
                 f"{len(self.output_names)} output_names for values of shape {values.shape}"
@@ -144,7 +163,10 @@ class Explanation:
             name: None if getattr(self, name) is None else getattr(self, name)[key]
             for name in _ARRAYS
         }
-        return replace(self, **taken)
+        return replace(self, **taken, diagnostics=self._diagnostics_at(key))
+
+    def _diagnostics_at(self, key: Any) -> dict[str, np.ndarray]:
+        return {name: array[key] for name, array in self.diagnostics.items()}
 
     def _select_players(self, key: Any) -> Explanation:
         positions = _positions(key, self.players.names, "player")
@@ -156,7 +178,13 @@ class Explanation:
             names=tuple(self.players.names[i] for i in positions),
         )
         errors = None if self.std_errors is None else self.std_errors[:, positions]
-        return replace(self, values=self.values[:, positions], std_errors=errors, players=players)
+        return replace(
+            self,
+            values=self.values[:, positions],
+            std_errors=errors,
+            players=players,
+            conditions=None if self.conditions is None else self.conditions[:, positions],
+        )
 
     def _select_outputs(self, key: Any) -> Explanation:
         positions: Any = _positions(key, self.output_names, "output")
@@ -171,6 +199,7 @@ class Explanation:
             predictions=self.predictions[..., positions],
             std_errors=errors,
             output_names=names,
+            diagnostics=self._diagnostics_at((..., positions)),
         )
 
     def importances(self) -> np.ndarray:
@@ -213,7 +242,7 @@ class Explanation:
         parents = self.players.coarser(coarse)
         belongs = (parents[:, None] == np.arange(coarse.n_players)).astype(float)
         values = np.einsum("np...,pq->nq...", self.values, belongs)
-        return replace(self, values=values, std_errors=None, players=coarse)
+        return replace(self, values=values, std_errors=None, players=coarse, conditions=None)
 
     def column_names(self) -> list[str]:
         """Return a name for each column of the values laid out in two dimensions."""
@@ -292,6 +321,7 @@ class Explanation:
             If `params` or `index` hold objects that are neither numbers, text nor dates.
         """
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        arrays |= {f"{_DIAGNOSTIC}{name}": array for name, array in self.diagnostics.items()}
         index = arrays.get("index")
         if index is not None and index.dtype == object:
             arrays["index"] = np.asarray([str(label) for label in index])
@@ -356,7 +386,13 @@ class Explanation:
         arrays: dict[str, Any] = {
             name: archive[name] if name in archive.files else None for name in _ARRAYS
         }
+        diagnostics = {
+            name.removeprefix(_DIAGNOSTIC): archive[name]
+            for name in archive.files
+            if name.startswith(_DIAGNOSTIC)
+        }
         return cls(
+            diagnostics=diagnostics,
             players=players,
             output_names=tuple(header["output_names"]),
             method=header["method"],

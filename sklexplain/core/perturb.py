@@ -162,7 +162,10 @@ def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.nd
     ValueError
         If an output is not finite; the message names the row.
     """
-    outputs = model(rows)
+    return _refuse_non_finite_rows(model(rows), name)
+
+
+def _refuse_non_finite_rows(outputs: np.ndarray, name: str) -> np.ndarray:
     broken = np.argwhere(~np.isfinite(outputs))
     if len(broken):
         row, output = broken[0]
@@ -171,6 +174,53 @@ def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.nd
             "outputs"
         )
     return outputs
+
+
+def run_rows(
+    model: Model,
+    rows: np.ndarray,
+    *,
+    batch_size: int | str = "auto",
+    n_jobs: int | None = None,
+    name: str = "row",
+    on_progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Run the model in batches on rows that are already built: draws, not coalitions.
+
+    Parameters
+    ----------
+    model : Model
+    rows : ndarray of shape (n_rows, *sample_shape)
+    batch_size, n_jobs, on_progress
+        As of :func:`evaluate`.
+    name : str, default="row"
+        What a row is called in the error.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs), float64
+
+    Raises
+    ------
+    ValueError
+        If an output is not finite; the message names the row.
+    """
+    tiles = _tiles(len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize))
+    if model.is_torch or effective_n_jobs(n_jobs) == 1:
+        results: Any = (model(rows[tile]) for tile in tiles)
+    else:
+        n_wanted = effective_n_jobs(n_jobs) * _TASKS_PER_WORKER
+        largest = min(tiles[0].stop, -(-len(rows) // n_wanted))
+        tiles = _tiles(len(rows), largest)
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(model)(rows[tile]) for tile in tiles
+        )
+    pieces = []
+    for tile, outputs in zip(tiles, results, strict=True):
+        pieces.append(outputs)
+        if on_progress is not None:
+            on_progress(tile.stop - tile.start)
+    return _refuse_non_finite_rows(np.concatenate(pieces), name)
 
 
 def rows_in_batch(

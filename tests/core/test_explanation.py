@@ -156,6 +156,62 @@ class TestPlayersAndOutputs:
             make_explanation(outputs=("up", "down"))[key]
 
 
+class TestConditionsAndDiagnostics:
+    """What speaks of samples and players is sliced, stored and refused along with the values."""
+
+    @pytest.fixture
+    def explanation(self, rng):
+        return make_explanation(
+            outputs=("up", "down"),
+            conditions=np.array([[f"{n} of {row}" for n in NAMES] for row in range(5)]),
+            diagnostics={
+                "r2": rng.uniform(size=(5, 2)),
+                "label": np.array([["a", "b"]] * 5, dtype=object).astype(str),
+            },
+        )
+
+    def test_sliced_along(self, explanation):
+        part = explanation[[3, 1], ["volume", "open"], "down"]
+        assert part.conditions.tolist() == [
+            ["volume of 3", "open of 3"],
+            ["volume of 1", "open of 1"],
+        ]
+        np.testing.assert_array_equal(
+            part.diagnostics["r2"], explanation.diagnostics["r2"][[3, 1], 1]
+        )
+        assert part.diagnostics["label"].tolist() == ["b", "b"]
+        np.testing.assert_array_equal(
+            explanation[2].diagnostics["r2"], explanation.diagnostics["r2"][[2]]
+        )
+
+    def test_stored_along(self, explanation, tmp_path):
+        explanation.save(tmp_path / "e")
+        loaded = Explanation.load(tmp_path / "e")
+        np.testing.assert_array_equal(loaded.conditions, explanation.conditions)
+        assert loaded.diagnostics.keys() == explanation.diagnostics.keys()
+        for name, array in explanation.diagnostics.items():
+            np.testing.assert_array_equal(loaded.diagnostics[name], array)
+
+    def test_coarser_players_have_no_conditions(self, explanation):
+        coarse = explanation.aggregate({"all": list(NAMES)})
+        assert coarse.conditions is None
+        assert coarse.diagnostics.keys() == explanation.diagnostics.keys()
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            (
+                {"conditions": np.full((5, 2), "")},
+                r"conditions have shape \(5, 2\); expected \(5, 3\)",
+            ),
+            ({"diagnostics": {"r2": np.ones(4)}}, r"diagnostics\['r2'\] has shape \(4,\)"),
+        ],
+    )
+    def test_errors(self, params, message):
+        with pytest.raises(ValueError, match=message):
+            make_explanation(**params)
+
+
 class TestAggregate:
     @pytest.mark.parametrize("outputs", [(), ("up", "down")])
     def test_adds_up_inside_the_new_players(self, outputs):

@@ -12,7 +12,7 @@ from torch import nn
 
 from sklexplain import make_players
 from sklexplain.core.models import Model
-from sklexplain.core.perturb import evaluate, evaluate_chunks, replaced, rows_in_batch
+from sklexplain.core.perturb import evaluate, evaluate_chunks, replaced, rows_in_batch, run_rows
 from sklexplain.core.tables import RowCodec
 from tests.references import masked_row
 
@@ -335,6 +335,38 @@ class TestErrors:
         problem = make_problem()
         with pytest.raises(ValueError, match="it must return one output"):
             evaluate(Model(lambda rows: rows[:1, 0]), *problem, batch_size=7)
+
+
+class TestRunRows:
+    @pytest.mark.parametrize("shape", [(3,), (2, 2)])
+    @pytest.mark.parametrize("batch_size", [1, 4, "auto"])
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    def test_is_the_model_on_all_rows(self, shape, batch_size, n_jobs, rng):
+        rows = rng.normal(size=(11, *shape))
+        done = []
+        with joblib.parallel_config("threading"):
+            outputs = run_rows(
+                Model(wave), rows, batch_size=batch_size, n_jobs=n_jobs, on_progress=done.append
+            )
+        np.testing.assert_allclose(outputs, wave(rows), rtol=1e-12)
+        assert sum(done) == 11
+        module = run_rows(Model(Wave()), rows, batch_size=batch_size, n_jobs=n_jobs)
+        np.testing.assert_allclose(module, wave(rows), rtol=1e-12)
+
+    def test_batches_are_bounded(self, rng):
+        noting = Noting()
+        run_rows(Model(noting), rng.normal(size=(100, 3)), batch_size=16)
+        assert sum(noting.n_rows) == 100
+        assert max(noting.n_rows) <= 16
+        noting = Noting()
+        with config_context(working_memory=0.01):
+            run_rows(Model(noting), rng.normal(size=(1000, 3)))
+        assert max(noting.n_bytes) <= 0.01 * 2**20
+
+    def test_non_finite_output_names_the_row(self):
+        rows = np.array([[1.0], [2.0], [np.inf]])
+        with pytest.raises(ValueError, match="returned inf for draw 2; explanations need finite"):
+            run_rows(Model(lambda rows: rows[:, 0]), rows, batch_size=1, name="draw")
 
 
 class TestReplaced:
