@@ -75,6 +75,11 @@ class Model:
             self.module, self.head = torch_parts(core, self.method)
 
     @property
+    def uses_torch(self) -> bool:
+        """Whether running it keeps the cores busy with torch's own threads."""
+        return self.is_torch or uses_torch(self.estimator)
+
+    @property
     def is_torch(self) -> bool:
         """Whether tensors can be run without leaving the device."""
         return self.module is not None

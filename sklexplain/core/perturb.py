@@ -122,7 +122,7 @@ def evaluate_chunks(
         np.full(len(references), 1 / len(references)) if weights is None else weights,
         rows_in_batch(model, X.shape[1:], batch_size, X.dtype.itemsize),
     )
-    n_workers = 1 if model.is_torch else effective_n_jobs(n_jobs)
+    n_workers = 1 if model.uses_torch else effective_n_jobs(n_jobs)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
     parts = _coalition_parts(len(coalitions), len(chunks), n_workers)
@@ -206,7 +206,7 @@ def run_rows(
         If an output is not finite; the message names the row.
     """
     tiles = _tiles(len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize))
-    if model.is_torch or effective_n_jobs(n_jobs) == 1:
+    if model.uses_torch or effective_n_jobs(n_jobs) == 1:
         results: Any = (model(rows[tile]) for tile in tiles)
     else:
         n_wanted = effective_n_jobs(n_jobs) * _TASKS_PER_WORKER

@@ -48,6 +48,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     estimator: Any
     players: Any
     feature_names: Any
+    window_steps_: list[Any]
 
     _parameter_constraints: dict[str, Any] = {
         "estimator": "no_validation",
@@ -62,15 +63,22 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         Sets `estimator_`, `players_` and what is needed to read further rows.
         """
         codec = RowCodec.from_rows(X)
-        codec.encode(X)
+        encoded = codec.encode(X)
+        if not _makes_windows(self.estimator):
+            # What can be refused is refused before a model is fitted.
+            self.window_steps_, self.codec_ = [], codec
+            self.row_shape_ = encoded.shape[1:]
+            self._check_rows(encoded, self._make_players(encoded.shape[1:], X))
         self.estimator_ = clone(_as_estimator(self.estimator))
         self.estimator_.fit(X, y, **{k: v for k, v in fit_params.items() if v is not None})
         self.window_steps_, self.explained_estimator_ = split_at_windows(self.estimator_)
         # Past the windows the estimator takes plain arrays.
         self.codec_ = RowCodec.from_rows(self._windowed(X)) if self.window_steps_ else codec
-        rows = self._rows(X, fitting=True)
+        rows = self.codec_.encode(self._windowed(X))
         self.row_shape_ = rows.shape[1:]
+        self._refuse_missing(rows)
         self.players_ = self._make_players(rows.shape[1:], X)
+        self._check_rows(rows, self.players_)
         if codec.columns is not None and all(isinstance(name, str) for name in codec.columns):
             self.feature_names_in_ = np.asarray(codec.columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -83,15 +91,26 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
             X = step.transform(X)
         return X
 
-    def _rows(self, X: Any, *, fitting: bool = False) -> np.ndarray:
-        """Return the rows to explain as numbers, windows already made."""
-        self.codec_ = self.codec_.extended(X) if not self.window_steps_ else self.codec_
-        rows = self.codec_.encode(self._windowed(X))
-        if not fitting and rows.shape[1:] != self.row_shape_:
+    def _check_rows(self, rows: np.ndarray, players: Players) -> None:
+        """Refuse parameters that do not fit the rows or the players; called before fitting."""
+
+    def _encoded(self, X: Any) -> tuple[np.ndarray, RowCodec]:
+        """Return the rows to explain as numbers, windows already made, and what decodes them.
+
+        The codec is not that of `fit` where X has categories that `fit` did not see.
+        """
+        codec = self.codec_ if self.window_steps_ else self.codec_.extended(X)
+        rows = codec.encode(self._windowed(X))
+        if rows.shape[1:] != self.row_shape_:
             raise ValueError(
                 f"X has samples of shape {rows.shape[1:]}, but the explainer was fitted on "
                 f"{self.row_shape_}"
             )
+        if hasattr(self, "explained_estimator_"):
+            self._refuse_missing(rows)
+        return rows, codec
+
+    def _refuse_missing(self, rows: np.ndarray) -> None:
         if not self.codec_.categories and not _allows_nan(self.explained_estimator_):
             finite = np.isfinite(rows)
             if not finite.all():
@@ -101,7 +120,6 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
                     f"{type(unwrapped(self.explained_estimator_)).__name__} does not take; impute "
                     "or drop them"
                 )
-        return rows
 
     def _make_players(self, shape: tuple[int, ...], X: Any) -> Players:
         window = self.window_steps_[-1] if self.window_steps_ else None
@@ -197,11 +215,10 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         Explanation
         """
         check_is_fitted(self)
-        rows = self._rows(X)
-        explanation = self._explain_rows(rows)
-        return copy_with_labels(explanation, self.codec_, X)
+        rows, codec = self._encoded(X)
+        return copy_with_labels(self._explain_rows(rows, codec), codec, X)
 
-    def _explain_rows(self, rows: np.ndarray) -> Explanation:
+    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
         raise NotImplementedError
 
     def transform(self, X: Any) -> np.ndarray:
@@ -315,6 +332,14 @@ def split_at_windows(estimator: Any) -> tuple[list[Any], Any]:
         if steps:
             return steps, rest
     return [], estimator
+
+
+def _makes_windows(estimator: Any) -> bool:
+    """Whether an estimator, fitted or not, makes windows out of its rows."""
+    if isinstance(estimator, FrozenEstimator):
+        return bool(split_at_windows(estimator)[0])
+    parts = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    return any(isinstance(part, SlidingWindow) for part in parts.values())
 
 
 def _allows_nan(estimator: Any) -> bool:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import _fit_context, is_classifier
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt
@@ -171,24 +173,14 @@ class PermutationImportance(BaseExplainer):
         """
         if self.cv is not None and X_val is not None:
             raise ValueError("cv and X_val both say which rows to measure on; give one of them")
-        rows = self._fit_estimator(X, y, **self._weighted(sample_weight), **fit_params)
+        self._fit_estimator(X, y, **self._weighted(sample_weight), **fit_params)
         random_state = check_random_state(self.random_state)
         if self.cv is not None:
             measured = self._measure_folds(X, y, sample_weight, groups, fit_params, random_state)
         elif X_val is not None:
-            measured = [
-                self._measure_rows(
-                    self.explained_estimator_,
-                    self._rows(X_val),
-                    y_val,
-                    sample_weight_val,
-                    random_state,
-                )
-            ]
+            measured = [self._measure(X_val, y_val, sample_weight_val, random_state)]
         else:
-            measured = [
-                self._measure_rows(self.explained_estimator_, rows, y, sample_weight, random_state)
-            ]
+            measured = [self._measure(X, y, sample_weight, random_state)]
         self.results_ = _combined(measured, by_fold=self.cv is not None)
         first = next(iter(self.results_.values()))
         self.importances_ = first.importances_mean
@@ -212,13 +204,8 @@ class PermutationImportance(BaseExplainer):
             Its outputs are the scorers, where there are several.
         """
         check_is_fitted(self)
-        measured = self._measure_rows(
-            self.explained_estimator_,
-            self._rows(X),
-            y,
-            sample_weight,
-            check_random_state(self.random_state),
-        )
+        random_state = check_random_state(self.random_state)
+        measured = self._measure(X, y, sample_weight, random_state)
         return self._explanation([measured])
 
     def _weighted(self, sample_weight: Any) -> dict[str, Any]:
@@ -226,9 +213,16 @@ class PermutationImportance(BaseExplainer):
         if sample_weight is None or is_frozen(self.estimator):
             return {}
         name, estimator = "sample_weight", self.estimator
-        while isinstance(estimator, Pipeline):
-            step, estimator = estimator.steps[-1]
-            name = f"{step}__{name}"
+        while True:
+            if isinstance(estimator, Pipeline):
+                step, estimator = estimator.steps[-1]
+                name = f"{step}__{name}"
+            elif isinstance(estimator, BaseSearchCV):
+                estimator = estimator.estimator
+            elif isinstance(estimator, TransformedTargetRegressor) and estimator.regressor:
+                estimator = estimator.regressor
+            else:
+                break
         if not has_fit_parameter(estimator, "sample_weight"):
             raise ValueError(
                 f"sample_weight was given, but {type(estimator).__name__}.fit takes none; leave it "
@@ -265,38 +259,39 @@ class PermutationImportance(BaseExplainer):
                 )
             self.estimators_.append(fold.estimator_)
             measured.append(
-                self._measure_rows(
-                    fold.explained_estimator_,
-                    fold._rows(_safe_indexing(X, test)),
+                fold._measure(
+                    _safe_indexing(X, test),
                     _part(y, test, X),
                     _part(sample_weight, test, X),
                     random_state,
-                    fold.codec_,
                 )
             )
         return measured
 
-    def _measure_rows(
-        self,
-        estimator: Any,
-        rows: np.ndarray,
-        y: Any,
-        sample_weight: Any,
-        random_state: np.random.RandomState,
-        codec: RowCodec | None = None,
+    def _scorer(self) -> Any:
+        # What follows the windows of a search has lost the search's own scorer.
+        searched = getattr(self.estimator_, "scorer_", None) if self.window_steps_ else None
+        if self.scoring is None and callable(searched):
+            return searched
+        return check_scoring(self.explained_estimator_, scoring=self.scoring)
+
+    def _measure(
+        self, X: Any, y: Any, sample_weight: Any, random_state: np.random.RandomState
     ) -> dict[str, Bunch]:
         """Return for each scorer the score of the rows and the drops in it, player by player."""
-        check_consistent_length(rows, y, sample_weight)
+        check_consistent_length(X, y, sample_weight)
+        rows, codec = self._encoded(X)
+        estimator = self.explained_estimator_
         # Drawn first and once, so that every player meets the same permutations, as in
         # scikit-learn.
         seed = random_state.randint(np.iinfo(np.int32).max + 1)
         task = _Task(
             estimator,
-            check_scoring(estimator, scoring=self.scoring),
+            self._scorer(),
             rows,
             y,
             sample_weight,
-            self.codec_ if codec is None else codec,
+            codec,
             self.players_,
             seed,
             self.n_repeats,
