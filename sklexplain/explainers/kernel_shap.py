@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from collections.abc import Iterator
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
-from ..core.background import make_background
+from ..core.background import Background, make_background
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model
 from ..core.perturb import evaluate_chunks, unmasked_outputs
-from ..solvers.coalitions import all_coalitions
-from ..solvers.shapley import exact_shapley
+from ..core.players import Players
+from ..core.tables import RowCodec
+from ..solvers.background_noise import background_features
+from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
+from ..solvers.shapley import PairedRegression, exact_shapley
 from .base import AttributionExplainer
+from .pruning import pruned_players
 
-_MOST_EXACT_PLAYERS = 12
+# Enumerating more coalitions than this does not fit in memory, whatever the budget.
+_MOST_EXACT_PLAYERS = 20
+# Pairs in the first stage of a run that stops by `tol`; every further stage doubles the sample.
+_FIRST_PAIRS = 128
 
 
 class KernelSHAP(AttributionExplainer):
     """Shapley values of any model, against a background of real rows.
 
     A value says how much a player moved the output of this row away from the base value (the mean
-    output over the background), on average over all orders in which players can be filled in. The
-    values of a row add up to its prediction minus the base value. Absent players are taken from
-    background rows, so the background is the question: "compared with which rows?"
+    output over the background), on average over all orders in which the players can be filled
+    in. The values of a row add up to its prediction minus the base value. Absent players are
+    taken from background rows, so the background is the question: "compared with which rows?"
+    Compared with the training rows, a value says what sets this row apart from an average one;
+    compared with one row, what makes the difference to that row. Rows mixed from two may be
+    unlike any real one where players are correlated: group such columns into one player
+    (:func:`cluster_players`).
 
     Parameters
     ----------
@@ -38,6 +53,23 @@ class KernelSHAP(AttributionExplainer):
         What is present or absent together: see :func:`make_players`.
     background : int, array-like, DataFrame or Background, default=100
         A number of training rows to draw, the rows themselves, or ``Background.kmeans(X, n)``.
+        More rows make the base value more representative, and cost nothing where the values are
+        sampled.
+    max_evals : int, "auto" or "exact", default="auto"
+        The most model evaluations for one explained row; a row of the model's input is one
+        evaluation. ``"auto"`` is ``2048 + 16 * n_players``. ``"exact"`` enumerates all coalitions
+        of up to 20 players whatever it costs. Whenever enumeration,
+        ``(2**n_players - 2) * n_background + 1`` evaluations, costs no more than the budget, the
+        values are exact. Otherwise look at `std_errors`: four times the budget halves them at
+        least.
+    tol : float or None, default=None
+        Stop sampling for a row once its largest standard error is below `tol` times the distance
+        of its prediction from the base value. 0.02 is enough for pictures. The evaluations used
+        are in the explanation's ``diagnostics["n_evals"]``.
+    prune_tol : float or None, default=None
+        For players that are time steps or cells of windows: old steps that together change the
+        output by less than `prune_tol` of its distance from the base value become one player
+        named ``t ≤ -k``. Found by `fit` on a few training rows, the same for all explained rows.
     output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
         What is explained; ``"auto"`` takes probabilities where there are any.
     link : {"identity", "logit"}, default="identity"
@@ -50,7 +82,7 @@ class KernelSHAP(AttributionExplainer):
     n_jobs : int, default=None
         Workers, through joblib. Torch models use their own threads instead.
     random_state : int, RandomState or None, default=None
-        Of the draw of background rows.
+        Of the draw of background rows and of coalitions.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -61,6 +93,8 @@ class KernelSHAP(AttributionExplainer):
     base_values_ : ndarray of shape (n_outputs,)
         Mean output over the background.
     players_ : Players
+    max_evals_ : int
+        The budget that ``"auto"`` came to.
     output_names_ : tuple of str
         Empty for a single output.
     importances_, importances_std_ : ndarray of shape (n_players,)
@@ -71,8 +105,24 @@ class KernelSHAP(AttributionExplainer):
 
     Notes
     -----
-    Lundberg and Lee (2017). Up to 12 players, all coalitions are run on all background rows, and
-    the values are exact: ``(2**n_players - 2) * n_background`` evaluations a row.
+    Lundberg and Lee (2017). What is done when:
+
+    ======================================= ====================================================
+    enumeration within the budget           all coalitions on all background rows; exact
+    fewer than 1,024 pairs of coalitions    paired sampling; regression with three-player
+                                            interactions and background terms, solved by pairs
+    more pairs                              the same, solved by features; three-player terms up
+                                            to 14 players
+    one background row                      the same, without background terms
+    ======================================= ====================================================
+
+    Coalitions are drawn in complementary pairs (Covert and Lee, 2021), sizes by leverage (Musco
+    and Witter, 2025), without replacement within a size. A pair meets *one* background row, in
+    turn, where other implementations run every coalition on all of them. The noise that this
+    brings is fitted and removed: see :class:`sklexplain.solvers.shapley.PairedRegression`. All
+    rows share one design, so the result for a row does not depend on the others.
+
+    A player whose cells equal those of every background row has the value 0 and costs nothing.
 
     Examples
     --------
@@ -87,6 +137,9 @@ class KernelSHAP(AttributionExplainer):
     _parameter_constraints: dict[str, Any] = {
         **AttributionExplainer._parameter_constraints,
         "background": "no_validation",
+        "max_evals": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "exact"})],
+        "tol": [Interval(Real, 0, None, closed="neither"), None],
+        "prune_tol": [Interval(Real, 0, 1, closed="neither"), None],
         "output": [StrOptions(set(OUTPUTS))],
         "link": [StrOptions(set(LINKS))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -100,6 +153,9 @@ class KernelSHAP(AttributionExplainer):
         *,
         players: Any = "auto",
         background: Any = 100,
+        max_evals: int | str = "auto",
+        tol: float | None = None,
+        prune_tol: float | None = None,
         output: str = "auto",
         link: str = "identity",
         batch_size: int | str = "auto",
@@ -111,6 +167,9 @@ class KernelSHAP(AttributionExplainer):
         self.estimator = estimator
         self.players = players
         self.background = background
+        self.max_evals = max_evals
+        self.tol = tol
+        self.prune_tol = prune_tol
         self.output = output
         self.link = link
         self.batch_size = batch_size
@@ -136,69 +195,249 @@ class KernelSHAP(AttributionExplainer):
         self : KernelSHAP
         """
         rows = self._fit_estimator(X, y, **fit_params)
-        if self.players_.n_players > _MOST_EXACT_PLAYERS:
-            raise ValueError(
-                f"players={self.players!r} makes {self.players_.n_players} players, but KernelSHAP "
-                f"enumerates at most {_MOST_EXACT_PLAYERS}; group columns or time steps into fewer "
-                "players"
+        random_state = check_random_state(self.random_state)
+        self.design_seed_ = int(random_state.randint(np.iinfo(np.int32).max))
+        self.background_ = self._make_background(rows)
+        self.importance_rows_ = self.background_.rows
+        self.background_outputs_ = unmasked_outputs(
+            self._model(), self.background_.rows, "background row"
+        )
+        self.base_values_ = self.background_.mean(self.background_outputs_)
+        self.output_names_ = self._model().output_names(len(self.base_values_))
+        if self.prune_tol is not None:
+            self.players_ = pruned_players(
+                self._model(), rows, self.background_, self.players_, self.prune_tol, random_state
             )
-        self._keep_background(rows)
+        self.max_evals_ = self._budget(self.players_.n_players, len(self.background_))
+        self._regressions: dict[Any, PairedRegression] = {}
+        self.__dict__.pop("_importances_cache", None)
         return self
 
-    def _keep_background(self, rows: np.ndarray) -> None:
+    def _check_rows(self, rows: np.ndarray, players: Players) -> None:
+        background = self._make_background(rows)
+        self._budget(players.n_players, len(background))
+        if self.prune_tol is not None and players.level not in ("timestep", "cell"):
+            raise ValueError(
+                f"prune_tol={self.prune_tol} joins old time steps, but the players are of level "
+                f'{players.level!r}; use players="timestep" or players="cell" on windows'
+            )
+
+    def _make_background(self, rows: np.ndarray) -> Background:
         background = self.background
         if hasattr(background, "columns"):
-            background = self._rows(background)
-        self.background_ = make_background(background, rows, random_state=self.random_state)
-        self.importance_rows_ = self.background_.rows
-        outputs = unmasked_outputs(self._model(), self.background_.rows, "background row")
-        self.base_values_ = self.background_.mean(outputs)
-        self.output_names_ = self._model().output_names(len(self.base_values_))
-        self.__dict__.pop("_importances_cache", None)
+            background = self._encoded(background)[0]
+        return make_background(background, rows, random_state=self.random_state)
 
-    def _model(self) -> Model:
+    def _budget(self, n_players: int, n_background: int) -> int:
+        """Return the evaluations allowed for one row."""
+        exact = (2**n_players - 2) * n_background + 1
+        if self.max_evals == "exact":
+            if n_players > _MOST_EXACT_PLAYERS:
+                raise ValueError(
+                    f'max_evals="exact" enumerates at most {_MOST_EXACT_PLAYERS} players, but '
+                    f"players={self.players!r} makes {n_players}; use a number of evaluations, or "
+                    "group columns or time steps into fewer players"
+                )
+            return exact
+        if self.max_evals == "auto":
+            return 2048 + 16 * n_players
+        budget = int(self.max_evals)
+        needed = min(exact, 4 * n_players + 1)
+        if budget < needed:
+            raise ValueError(
+                f"max_evals={budget} is too few for {n_players} players: the regression needs at "
+                f"least {needed}; a good start is {2048 + 16 * n_players}"
+            )
+        return budget
+
+    def _model(self, codec: RowCodec | None = None) -> Model:
         return Model(
-            self.explained_estimator_, output=self.output, link=self.link, codec=self.codec_
+            self.explained_estimator_,
+            output=self.output,
+            link=self.link,
+            codec=self.codec_ if codec is None else codec,
         )
 
-    def _explain_rows(self, rows: np.ndarray) -> Explanation:
-        model, players = self._model(), self.players_
+    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+        model = self._model(codec)
         predictions = unmasked_outputs(model, rows)
-        n_outputs = len(self.base_values_)
-        coalitions = all_coalitions(players.n_players)
-        values = np.empty((len(rows), players.n_players, n_outputs))
-        n_evals = len(rows) * (len(coalitions) - 2) * len(self.background_)
+        shape = (len(rows), self.players_.n_players, len(self.base_values_))
+        values, errors = np.zeros(shape), np.zeros(shape)
+        n_evals = np.ones(len(rows), dtype=np.int64)
         with tqdm(
-            total=n_evals,
-            desc="KernelSHAP",
-            unit="eval",
-            unit_scale=True,
-            disable=not self.verbose,
+            total=len(rows), desc="KernelSHAP", unit="row", disable=not self.verbose
         ) as progress:
-            for part, inner in evaluate_chunks(
-                model,
-                rows,
-                coalitions[1:-1],
-                self.background_.rows,
-                players,
-                weights=self.background_.weights,
-                batch_size=self.batch_size,
-                n_jobs=self.n_jobs,
-                on_progress=progress.update,
-            ):
-                # Nobody present is the base value for every row; everybody is the prediction.
-                coalition_values = np.empty((len(inner), len(coalitions), n_outputs))
-                coalition_values[:, 0] = self.base_values_
-                coalition_values[:, 1:-1] = inner
-                coalition_values[:, -1] = predictions[part]
-                values[part] = exact_shapley(coalition_values)
-        return self._explanation(rows, values, predictions)
+            for members, active in self._row_groups(rows):
+                solved = self._solve_group(model, rows, predictions, members, active)
+                for part, part_values, part_errors, part_evals in solved:
+                    values[np.ix_(part, active)] = part_values
+                    errors[np.ix_(part, active)] = part_errors
+                    n_evals[part] = part_evals
+                    progress.update(len(part))
+        return self._explanation(rows, values, errors, predictions, n_evals)
+
+    def _row_groups(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows that have the same active players, together with these players.
+
+        A player is active unless its cells equal those of every background row.
+        """
+        background = self.background_
+        constant = background.constant_cells
+        if not constant.any():
+            yield np.arange(len(rows)), np.arange(self.players_.n_players)
+            return
+        moved = ~(constant & (rows == background.rows[0])).reshape(len(rows), -1)
+        active = self.players_.sum_cells(moved.reshape(rows.shape).astype(float)) > 0
+        patterns, group = np.unique(active, axis=0, return_inverse=True)
+        for index, pattern in enumerate(patterns):
+            yield np.flatnonzero(group.ravel() == index), np.flatnonzero(pattern)
+
+    def _solve_group(
+        self,
+        model: Model,
+        rows: np.ndarray,
+        predictions: np.ndarray,
+        members: np.ndarray,
+        active: np.ndarray,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
+        """Yield (rows, values, standard errors, evaluations) of a group, in chunks."""
+        totals = predictions - self.base_values_
+        n_active = len(active)
+        if n_active < 2:
+            values = totals[members][:, None][:, :n_active]
+            yield members, values, np.zeros_like(values), 1
+            return
+        players = _only(self.players_, active)
+        n_coalitions = 2**n_active if n_active <= _MOST_EXACT_PLAYERS else np.inf
+        exact_evals = (n_coalitions - 2) * len(self.background_) + 1
+        exact = exact_evals <= self.max_evals_
+        per_row = 8 * len(self.base_values_) * (n_coalitions if exact else 2 * self.max_evals_)
+        per_chunk = int(max(1, get_config()["working_memory"] * 2**20 // per_row))
+        for start in range(0, len(members), per_chunk):
+            part = members[start : start + per_chunk]
+            if exact:
+                values = self._enumerate(model, rows[part], predictions[part], players)
+                yield part, values, np.zeros_like(values), int(exact_evals)
+            else:
+                yield from self._sample(model, rows, totals, part, players, active)
+
+    def _enumerate(
+        self, model: Model, rows: np.ndarray, predictions: np.ndarray, players: Players
+    ) -> np.ndarray:
+        coalitions = all_coalitions(players.n_players)
+        # Nobody present is the base value for every row; everybody is the prediction.
+        coalition_values = np.empty((len(rows), len(coalitions), predictions.shape[1]))
+        coalition_values[:, 0] = self.base_values_
+        coalition_values[:, -1] = predictions
+        for part, inner in evaluate_chunks(
+            model,
+            rows,
+            coalitions[1:-1],
+            self.background_.rows,
+            players,
+            weights=self.background_.weights,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        ):
+            coalition_values[part, 1:-1] = inner
+        return exact_shapley(coalition_values)
+
+    def _sample(
+        self,
+        model: Model,
+        rows: np.ndarray,
+        totals: np.ndarray,
+        members: np.ndarray,
+        players: Players,
+        active: np.ndarray,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
+        most_pairs = (self.max_evals_ - 1) // 2
+        waiting = members
+        seen = np.empty((len(members), 0, totals.shape[1]))
+        for design, fresh in self._stages(players.n_players, most_pairs):
+            drawn = self._half_differences(model, rows[waiting], players, fresh)
+            seen = np.concatenate([seen, drawn], axis=1)
+            regression = self._regression(design, players, active)
+            values, errors = _solve_outputs(regression, seen, totals[waiting])
+            if len(design) == most_pairs or self.tol is None:
+                done = np.ones(len(waiting), dtype=bool)
+            else:
+                distance = np.abs(totals[waiting]).max(axis=1)
+                done = errors.max(axis=(1, 2)) <= self.tol * distance
+            yield waiting[done], values[done], errors[done], 1 + 2 * len(design)
+            waiting, seen = waiting[~done], seen[~done]
+            if len(waiting) == 0:
+                return
+
+    def _stages(
+        self, n_players: int, most_pairs: int
+    ) -> Iterator[tuple[PairedDesign, PairedDesign]]:
+        """Yield the design so far and its new part: one stage, or doubling ones with `tol`."""
+        random_state = check_random_state(self.design_seed_)
+        weights = self.background_.weights
+        size = most_pairs if self.tol is None else max(_FIRST_PAIRS, 3 * n_players)
+        design: PairedDesign | None = None
+        while design is None or len(design) < most_pairs:
+            done = 0 if design is None else len(design)
+            wanted = min(max(size, 2 * done), most_pairs) - done
+            fresh = paired_design(n_players, wanted, weights, random_state)
+            design = fresh if design is None else design + fresh
+            yield design, fresh
+
+    def _half_differences(
+        self, model: Model, rows: np.ndarray, players: Players, design: PairedDesign
+    ) -> np.ndarray:
+        """Return half of the coalitions' outputs minus their complements', shape (n, K, o)."""
+        halves = np.empty((len(rows), len(design), len(self.base_values_)))
+        for part, outputs in evaluate_chunks(
+            model,
+            rows,
+            np.concatenate([design.coalitions, ~design.coalitions]),
+            self.background_.rows,
+            players,
+            pairing=np.concatenate([design.references, design.references]),
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        ):
+            halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
+        return halves
+
+    def _regression(
+        self, design: PairedDesign, players: Players, active: np.ndarray
+    ) -> PairedRegression:
+        """Return the factorised regression, kept for further calls: no row has a part in it."""
+        key = (len(design), active.tobytes())
+        if key not in self._regressions:
+            features = None
+            if len(self.background_) > 1:
+                features = background_features(
+                    self.background_.rows.reshape(len(self.background_), -1),
+                    players.labels,
+                    self.background_outputs_,
+                    self.background_.weights,
+                )
+            if len(self._regressions) >= 8:
+                self._regressions.pop(next(iter(self._regressions)))
+            self._regressions[key] = PairedRegression(design, features)
+        return self._regressions[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # Large, and cheap to make again.
+        return {**state, "_regressions": {}} if "_regressions" in state else state
 
     def _explanation(
-        self, rows: np.ndarray, values: np.ndarray, predictions: np.ndarray
+        self,
+        rows: np.ndarray,
+        values: np.ndarray,
+        errors: np.ndarray,
+        predictions: np.ndarray,
+        n_evals: np.ndarray,
     ) -> Explanation:
         base = np.broadcast_to(self.base_values_, predictions.shape).copy()
         single = not self.output_names_
+        exact = not errors.any()
+        evals = np.broadcast_to(n_evals[:, None], predictions.shape)
         return Explanation(
             values=values[..., 0] if single else values,
             base_values=base[:, 0] if single else base,
@@ -209,8 +448,37 @@ class KernelSHAP(AttributionExplainer):
             method="KernelSHAP",
             params={
                 "n_background": len(self.background_),
+                "max_evals": self.max_evals_,
+                "tol": self.tol,
                 "output": self._model().method,
                 "link": self.link,
-                "exact": True,
+                "exact": exact,
             },
+            std_errors=None if exact else (errors[..., 0] if single else errors),
+            diagnostics={"n_evals": evals[:, 0] if single else evals},
         )
+
+
+def _only(players: Players, active: np.ndarray) -> Players:
+    """Return the partition into the active players; the cells of the others join the first.
+
+    They equal the background's, so it does not matter whom they go with.
+    """
+    if len(active) == players.n_players:
+        return players
+    renumbered = np.zeros(players.n_players, dtype=np.intp)
+    renumbered[active] = np.arange(len(active))
+    names = tuple(players.names[player] for player in active)
+    return replace(players, labels=renumbered[players.labels], names=names, level="custom")
+
+
+def _solve_outputs(
+    regression: PairedRegression, halves: np.ndarray, totals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve every output of every row as a game of its own."""
+    n_rows, n_pairs, n_outputs = halves.shape
+    games = np.moveaxis(halves, 2, 1).reshape(-1, n_pairs)
+    solved = regression.solve(games, totals.reshape(-1))
+    return tuple(  # type: ignore[return-value]
+        np.moveaxis(part.reshape(n_rows, n_outputs, -1), 1, 2) for part in solved
+    )
