@@ -28,6 +28,8 @@ from .pruning import pruned_players
 
 # Enumerating more coalitions than this does not fit in memory, whatever the budget.
 _MOST_EXACT_PLAYERS = 20
+# What `max_evals="auto"` spends on an exact answer.
+_MOST_AUTO_EXACT = 4096
 # Pairs in the first stage of a run that stops by `tol`; every further stage doubles the sample.
 _FIRST_PAIRS = 128
 
@@ -57,7 +59,8 @@ class KernelSHAP(AttributionExplainer):
         sampled.
     max_evals : int, "auto" or "exact", default="auto"
         The most model evaluations for one explained row; a row of the model's input is one
-        evaluation. ``"auto"`` is ``2048 + 16 * n_players``. ``"exact"`` enumerates all coalitions
+        evaluation. ``"auto"`` is ``2048 + 16 * n_players``, or what exact values cost if that is
+        at most 4,096. ``"exact"`` enumerates all coalitions
         of up to 20 players whatever it costs. Whenever enumeration,
         ``(2**n_players - 2) * n_background + 1`` evaluations, costs no more than the budget, the
         values are exact. Otherwise look at `std_errors`: four times the budget halves them at
@@ -240,7 +243,7 @@ class KernelSHAP(AttributionExplainer):
                 )
             return exact
         if self.max_evals == "auto":
-            return 2048 + 16 * n_players
+            return exact if exact <= _MOST_AUTO_EXACT else 2048 + 16 * n_players
         budget = int(self.max_evals)
         needed = min(exact, 4 * n_players + 1)
         if budget < needed:
