@@ -19,7 +19,7 @@ Head = Callable[[torch.Tensor], torch.Tensor]
 
 # A tile of pairs whose widest tensor has this size is large enough to hide the cost of the calls
 # and small enough for the processor's cache.
-_TILE_BYTES = {"cpu": 2**22, "cuda": 2**28}
+_TILE_BYTES = {"cpu": 2**23, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
