@@ -62,8 +62,8 @@ def demo(
             from .demo import STEPS, run_demo
             from .demo_page import write_demo_page
 
-            cheap = {"max_epochs": 3, "n_repeats": 2, "n_background": 5} if quick else {}
-            done = run_demo(on_step=on_step, **cheap)
+            cheap = {"max_epochs": 3, "n_repeats": 2, "n_background": 5, "max_evals": 500}
+            done = run_demo(on_step=on_step, **(cheap if quick else {}))
             on_step(STEPS[-1])
             report = write_demo_page(done, report)
         _print_results(done)

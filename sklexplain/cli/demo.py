@@ -28,7 +28,9 @@ STEPS = (
     "Permuting features",
     "Permuting time steps",
     "Permuting single cells",
-    "Computing Shapley values",
+    "Computing Shapley values of features",
+    "Computing Shapley values of time steps",
+    "Computing Shapley values of single cells",
     "Writing the page",
 )
 
@@ -53,7 +55,9 @@ class Demo:
     by_feature, by_price, by_timestep, by_cell : Explanation
         Permutation importances on the test windows, of both scores.
     shap : Explanation
-        Shapley values of the features for every test window, in dollars.
+        Exact Shapley values of the features for every test window, in dollars.
+    shap_by_timestep, shap_by_cell : Explanation
+        Sampled Shapley values of the days and of the single numbers of every test window.
     """
 
     prices: Any
@@ -70,6 +74,8 @@ class Demo:
     by_timestep: Explanation
     by_cell: Explanation
     shap: Explanation
+    shap_by_timestep: Explanation
+    shap_by_cell: Explanation
 
     def scores(self) -> dict[str, tuple[float, float]]:
         """Return R² and mean absolute error in dollars, of the model and of the naive guess."""
@@ -89,6 +95,7 @@ def run_demo(
     max_epochs: int = 200,
     n_repeats: int = 10,
     n_background: int = 100,
+    max_evals: int | str = "auto",
     random_state: int = 0,
 ) -> Demo:
     """Fit a GRU on the first 80 % of the days and explain it on the others.
@@ -103,6 +110,8 @@ def run_demo(
         Permutations of each player.
     n_background : int, default=100
         Training windows that stand in for absent features.
+    max_evals : int or "auto", default="auto"
+        Model evaluations for the time steps, and for the cells, of one test window.
     random_state : int, default=0
         Equal seeds give equal numbers.
 
@@ -150,13 +159,24 @@ def run_demo(
         on_step(next(steps))
         by_cell = permuted("cell")
         on_step(next(steps))
-        explainer = KernelSHAP(
-            FrozenEstimator(model),
-            background=n_background,
-            feature_names=names,
-            random_state=random_state,
-        ).fit(train_windows, train_target)
-        shap = explainer.explain(test_windows)
+        dates = test_dates.strftime("%Y-%m-%d").to_numpy(dtype=str)
+
+        def shapley(players: str, max_evals: Any) -> Explanation:
+            explainer = KernelSHAP(
+                FrozenEstimator(model),
+                players=players,
+                background=n_background,
+                max_evals=max_evals,
+                feature_names=names,
+                random_state=random_state,
+            ).fit(train_windows, train_target)
+            return replace(explainer.explain(test_windows), index=dates)
+
+        shap = shapley("feature", "exact")
+        on_step(next(steps))
+        shap_by_timestep = shapley("timestep", max_evals)
+        on_step(next(steps))
+        shap_by_cell = shapley("cell", max_evals)
         predictions = model.predict(test_windows)
     return Demo(
         prices=prices,
@@ -172,7 +192,9 @@ def run_demo(
         by_price=by_price,
         by_timestep=by_timestep,
         by_cell=by_cell,
-        shap=replace(shap, index=test_dates.strftime("%Y-%m-%d").to_numpy(dtype=str)),
+        shap=shap,
+        shap_by_timestep=shap_by_timestep,
+        shap_by_cell=shap_by_cell,
     )
 
 

@@ -233,7 +233,7 @@ def _time(demo: Demo) -> Section:
     return Section(
         "Which days of the window it relies on",
         [
-            "The same permutations, of whole days and of single numbers. Day t is the last of the "
+            "The same two questions, of whole days and of single numbers. Day t is the last of the "
             f"window, t-{WINDOW - 1} the first. Permuting day {steps[order[0]]} costs "
             f"{_dollars(drops[order[0]])}, the next largest, {steps[order[1]]}, "
             f"{_dollars(drops[order[1]])}."
@@ -257,12 +257,41 @@ def _time(demo: Demo) -> Section:
                 caption="One feature of one day permuted. Above: the close in the "
                 f"{len(demo.test_windows)} test windows, in dollars.",
             ),
+            importance_picture(
+                demo.shap_by_timestep,
+                "shap-timesteps",
+                unit="dollars",
+                title="SHAP values by day of the window",
+                caption="How far one day, with all its features, moves a prediction. "
+                + _precision(demo.shap_by_timestep),
+            ),
+            sequence_picture(
+                demo.shap_by_cell,
+                "shap-cells",
+                series="close",
+                unit="dollars",
+                title="SHAP values by feature and day",
+                caption="How far one feature of one day moves a prediction, on average over the "
+                "test windows. " + _precision(demo.shap_by_cell),
+            ),
         ],
         [
             "A pale day is one that this net does not use while the other days are there. It may "
             "still hold information: neighbouring days are alike, and the net takes it from "
             "whichever it has learned to read. " + negative
         ],
+    )
+
+
+def _precision(explanation: Explanation) -> str:
+    """Say how the values were come by and how certain they are."""
+    errors = explanation.std_errors
+    if errors is None:
+        return "The values are exact for this background."
+    evals = int(explanation.diagnostics["n_evals"].max())
+    return (
+        f"Estimated from {evals:,} evaluations of the net a window; the standard error of a value "
+        f"is {_dollars(float(np.median(errors.max(axis=1))))} at the most, in the median window."
     )
 
 
@@ -289,7 +318,19 @@ def _one_day(demo: Demo) -> Section:
             f"{_dollars(float(demo.test_target[0]))}. The table leads from the average prediction "
             "to this one, feature by feature."
         ],
-        [row_table(shap, 0, unit="dollars")],
+        [
+            row_table(shap, 0, unit="dollars"),
+            sequence_picture(
+                demo.shap_by_cell,
+                "one-day",
+                sample=0,
+                series="close",
+                unit="dollars",
+                title=f"The window before {shap.index[0]}",
+                caption="The same prediction, divided among the single numbers of the window. "
+                "Orange cells lower it, blue ones raise it. Above: the close, in dollars.",
+            ),
+        ],
         [
             "A value says how far the feature, over the whole window, moves this prediction from "
             "the base value. It compares with the background: against other days the same "

@@ -10,7 +10,7 @@ from sklexplain.cli.demo import ERROR, PRICES, STEPS, run_demo
 from sklexplain.cli.demo_page import write_demo_page
 from tests.pages import Page, assert_asks_nothing_of_the_network
 
-CHEAP = {"max_epochs": 2, "n_repeats": 3, "n_background": 4}
+CHEAP = {"max_epochs": 2, "n_repeats": 3, "n_background": 4, "max_evals": 500}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_page_is_whole_told_in_words_and_needs_no_network(html):
     page = Page(html)
     assert_asks_nothing_of_the_network(html)
     pictures = page.named("svg")
-    assert len(pictures) == 5
+    assert len(pictures) == 8
     assert all(len(attrs["aria-label"]) > 40 for attrs in pictures)
     text = " ".join(page.texts)
     for fact in ("2004-08-19", "2008-10-14", "1,047 trading days", "hidden_size", "Compare"):
