@@ -112,10 +112,10 @@ class Call:
         return self.function(*args, **kwargs)
 
     def forget(self) -> None:
-        """Let go of the placeholders, so that only those live that the module still uses."""
+        """Let go of the arguments, so that only what the rules need outlives the run."""
         for place in self._places:
             self._leaves[place] = None
-        self.args, self.kwargs = (), {}
+        self.args, self.kwargs, self.values = (), {}, []
 
     def run(self) -> list[torch.Tensor] | torch.Tensor:
         """Run the function on all rows."""
