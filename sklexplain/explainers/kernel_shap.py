@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -17,21 +15,15 @@ from tqdm.auto import tqdm
 from ..core.background import Background, make_background
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model
-from ..core.perturb import evaluate_chunks, unmasked_outputs
+from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from ..solvers.background_noise import background_features
-from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
-from ..solvers.shapley import PairedRegression, exact_shapley
 from .base import AttributionExplainer
-from .pruning import pruned_players
+from .kernel_shap_rows import MOST_EXACT_PLAYERS, RowSolver, exact_evals
+from .pruning import pruned_players, refuse_pruning
 
-# Enumerating more coalitions than this does not fit in memory, whatever the budget.
-_MOST_EXACT_PLAYERS = 20
 # What `max_evals="auto"` spends on an exact answer.
 _MOST_AUTO_EXACT = 4096
-# Pairs in the first stage of a run that stops by `tol`; every further stage doubles the sample.
-_FIRST_PAIRS = 128
 
 
 class KernelSHAP(AttributionExplainer):
@@ -199,31 +191,42 @@ class KernelSHAP(AttributionExplainer):
         """
         rows = self._fit_estimator(X, y, **fit_params)
         random_state = check_random_state(self.random_state)
-        self.design_seed_ = int(random_state.randint(np.iinfo(np.int32).max))
+        design_seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.background_ = self._make_background(rows)
         self.importance_rows_ = self.background_.rows
-        self.background_outputs_ = unmasked_outputs(
-            self._model(), self.background_.rows, "background row"
-        )
-        self.base_values_ = self.background_.mean(self.background_outputs_)
+        outputs = unmasked_outputs(self._model(), self.background_.rows, "background row")
+        self.base_values_ = self.background_.mean(outputs)
         self.output_names_ = self._model().output_names(len(self.base_values_))
         if self.prune_tol is not None:
             self.players_ = pruned_players(
-                self._model(), rows, self.background_, self.players_, self.prune_tol, random_state
+                self._model(),
+                rows,
+                self.background_,
+                self.players_,
+                self.prune_tol,
+                random_state,
+                batch_size=self.batch_size,
+                n_jobs=self.n_jobs,
             )
         self.max_evals_ = self._budget(self.players_.n_players, len(self.background_))
-        self._regressions: dict[Any, PairedRegression] = {}
+        self.solver_ = RowSolver(
+            self.players_,
+            self.background_,
+            outputs,
+            self.base_values_,
+            self.max_evals_,
+            design_seed,
+        )
         self.__dict__.pop("_importances_cache", None)
         return self
 
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
         background = self._make_background(rows)
-        self._budget(players.n_players, len(background))
-        if self.prune_tol is not None and players.level not in ("timestep", "cell"):
-            raise ValueError(
-                f"prune_tol={self.prune_tol} joins old time steps, but the players are of level "
-                f'{players.level!r}; use players="timestep" or players="cell" on windows'
-            )
+        if self.prune_tol is None:
+            self._budget(players.n_players, len(background))
+        else:
+            # How many players are left for the budget is known after pruning.
+            refuse_pruning(self.prune_tol, players)
 
     def _make_background(self, rows: np.ndarray) -> Background:
         background = self.background
@@ -233,11 +236,11 @@ class KernelSHAP(AttributionExplainer):
 
     def _budget(self, n_players: int, n_background: int) -> int:
         """Return the evaluations allowed for one row."""
-        exact = (2**n_players - 2) * n_background + 1
+        exact = exact_evals(n_players, n_background)
         if self.max_evals == "exact":
-            if n_players > _MOST_EXACT_PLAYERS:
+            if n_players > MOST_EXACT_PLAYERS:
                 raise ValueError(
-                    f'max_evals="exact" enumerates at most {_MOST_EXACT_PLAYERS} players, but '
+                    f'max_evals="exact" enumerates at most {MOST_EXACT_PLAYERS} players, but '
                     f"players={self.players!r} makes {n_players}; use a number of evaluations, or "
                     "group columns or time steps into fewer players"
                 )
@@ -267,184 +270,42 @@ class KernelSHAP(AttributionExplainer):
         shape = (len(rows), self.players_.n_players, len(self.base_values_))
         values, errors = np.zeros(shape), np.zeros(shape)
         n_evals = np.ones(len(rows), dtype=np.int64)
+        sampled = False
+        solving = self.solver_.solve(
+            model,
+            rows,
+            predictions,
+            tol=self.tol,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        )
         with tqdm(
             total=len(rows), desc="KernelSHAP", unit="row", disable=not self.verbose
         ) as progress:
-            for members, active in self._row_groups(rows):
-                solved = self._solve_group(model, rows, predictions, members, active)
-                for part, part_values, part_errors, part_evals in solved:
-                    values[np.ix_(part, active)] = part_values
-                    errors[np.ix_(part, active)] = part_errors
-                    n_evals[part] = part_evals
-                    progress.update(len(part))
-        return self._explanation(rows, values, errors, predictions, n_evals)
-
-    def _row_groups(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield rows that have the same active players, together with these players.
-
-        A player is active unless its cells equal those of every background row.
-        """
-        background = self.background_
-        constant = background.constant_cells
-        if not constant.any():
-            yield np.arange(len(rows)), np.arange(self.players_.n_players)
-            return
-        moved = ~(constant & (rows == background.rows[0])).reshape(len(rows), -1)
-        active = self.players_.sum_cells(moved.reshape(rows.shape).astype(float)) > 0
-        patterns, group = np.unique(active, axis=0, return_inverse=True)
-        for index, pattern in enumerate(patterns):
-            yield np.flatnonzero(group.ravel() == index), np.flatnonzero(pattern)
-
-    def _solve_group(
-        self,
-        model: Model,
-        rows: np.ndarray,
-        predictions: np.ndarray,
-        members: np.ndarray,
-        active: np.ndarray,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
-        """Yield (rows, values, standard errors, evaluations) of a group, in chunks."""
-        totals = predictions - self.base_values_
-        n_active = len(active)
-        if n_active < 2:
-            values = totals[members][:, None][:, :n_active]
-            yield members, values, np.zeros_like(values), 1
-            return
-        players = _only(self.players_, active)
-        n_coalitions = 2**n_active if n_active <= _MOST_EXACT_PLAYERS else np.inf
-        exact_evals = (n_coalitions - 2) * len(self.background_) + 1
-        exact = exact_evals <= self.max_evals_
-        per_row = 8 * len(self.base_values_) * (n_coalitions if exact else 2 * self.max_evals_)
-        per_chunk = int(max(1, get_config()["working_memory"] * 2**20 // per_row))
-        for start in range(0, len(members), per_chunk):
-            part = members[start : start + per_chunk]
-            if exact:
-                values = self._enumerate(model, rows[part], predictions[part], players)
-                yield part, values, np.zeros_like(values), int(exact_evals)
-            else:
-                yield from self._sample(model, rows, totals, part, players, active)
-
-    def _enumerate(
-        self, model: Model, rows: np.ndarray, predictions: np.ndarray, players: Players
-    ) -> np.ndarray:
-        coalitions = all_coalitions(players.n_players)
-        # Nobody present is the base value for every row; everybody is the prediction.
-        coalition_values = np.empty((len(rows), len(coalitions), predictions.shape[1]))
-        coalition_values[:, 0] = self.base_values_
-        coalition_values[:, -1] = predictions
-        for part, inner in evaluate_chunks(
-            model,
-            rows,
-            coalitions[1:-1],
-            self.background_.rows,
-            players,
-            weights=self.background_.weights,
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-        ):
-            coalition_values[part, 1:-1] = inner
-        return exact_shapley(coalition_values)
-
-    def _sample(
-        self,
-        model: Model,
-        rows: np.ndarray,
-        totals: np.ndarray,
-        members: np.ndarray,
-        players: Players,
-        active: np.ndarray,
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
-        most_pairs = (self.max_evals_ - 1) // 2
-        waiting = members
-        seen = np.empty((len(members), 0, totals.shape[1]))
-        for design, fresh in self._stages(players.n_players, most_pairs):
-            drawn = self._half_differences(model, rows[waiting], players, fresh)
-            seen = np.concatenate([seen, drawn], axis=1)
-            regression = self._regression(design, players, active)
-            values, errors = _solve_outputs(regression, seen, totals[waiting])
-            if len(design) == most_pairs or self.tol is None:
-                done = np.ones(len(waiting), dtype=bool)
-            else:
-                distance = np.abs(totals[waiting]).max(axis=1)
-                done = errors.max(axis=(1, 2)) <= self.tol * distance
-            yield waiting[done], values[done], errors[done], 1 + 2 * len(design)
-            waiting, seen = waiting[~done], seen[~done]
-            if len(waiting) == 0:
-                return
-
-    def _stages(
-        self, n_players: int, most_pairs: int
-    ) -> Iterator[tuple[PairedDesign, PairedDesign]]:
-        """Yield the design so far and its new part: one stage, or doubling ones with `tol`."""
-        random_state = check_random_state(self.design_seed_)
-        weights = self.background_.weights
-        size = most_pairs if self.tol is None else max(_FIRST_PAIRS, 3 * n_players)
-        design: PairedDesign | None = None
-        while design is None or len(design) < most_pairs:
-            done = 0 if design is None else len(design)
-            wanted = min(max(size, 2 * done), most_pairs) - done
-            fresh = paired_design(n_players, wanted, weights, random_state)
-            design = fresh if design is None else design + fresh
-            yield design, fresh
-
-    def _half_differences(
-        self, model: Model, rows: np.ndarray, players: Players, design: PairedDesign
-    ) -> np.ndarray:
-        """Return half of the coalitions' outputs minus their complements', shape (n, K, o)."""
-        halves = np.empty((len(rows), len(design), len(self.base_values_)))
-        for part, outputs in evaluate_chunks(
-            model,
-            rows,
-            np.concatenate([design.coalitions, ~design.coalitions]),
-            self.background_.rows,
-            players,
-            pairing=np.concatenate([design.references, design.references]),
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-        ):
-            halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
-        return halves
-
-    def _regression(
-        self, design: PairedDesign, players: Players, active: np.ndarray
-    ) -> PairedRegression:
-        """Return the factorised regression, kept for further calls: no row has a part in it."""
-        key = (len(design), active.tobytes())
-        if key not in self._regressions:
-            features = None
-            if len(self.background_) > 1:
-                features = background_features(
-                    self.background_.rows.reshape(len(self.background_), -1),
-                    players.labels,
-                    self.background_outputs_,
-                    self.background_.weights,
-                )
-            if len(self._regressions) >= 8:
-                self._regressions.pop(next(iter(self._regressions)))
-            self._regressions[key] = PairedRegression(design, features)
-        return self._regressions[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        # Large, and cheap to make again.
-        return {**state, "_regressions": {}} if "_regressions" in state else state
+            for part in solving:
+                where = np.ix_(part.members, part.active)
+                values[where], errors[where] = part.values, part.std_errors
+                n_evals[part.members] = part.n_evals
+                sampled |= part.sampled
+                progress.update(len(part.members))
+        return self._explanation(rows, values, errors if sampled else None, predictions, n_evals)
 
     def _explanation(
         self,
         rows: np.ndarray,
         values: np.ndarray,
-        errors: np.ndarray,
+        errors: np.ndarray | None,
         predictions: np.ndarray,
         n_evals: np.ndarray,
     ) -> Explanation:
         base = np.broadcast_to(self.base_values_, predictions.shape).copy()
-        single = not self.output_names_
-        exact = not errors.any()
         evals = np.broadcast_to(n_evals[:, None], predictions.shape)
+        # A single output has no axis.
+        output: Any = (..., 0) if not self.output_names_ else ...
         return Explanation(
-            values=values[..., 0] if single else values,
-            base_values=base[:, 0] if single else base,
-            predictions=predictions[:, 0] if single else predictions,
+            values=values[output],
+            base_values=base[output],
+            predictions=predictions[output],
             data=rows,
             players=self.players_,
             output_names=self.output_names_,
@@ -455,33 +316,15 @@ class KernelSHAP(AttributionExplainer):
                 "tol": self.tol,
                 "output": self._model().method,
                 "link": self.link,
-                "exact": exact,
+                "exact": errors is None,
             },
-            std_errors=None if exact else (errors[..., 0] if single else errors),
-            diagnostics={"n_evals": evals[:, 0] if single else evals},
+            std_errors=None if errors is None else errors[output],
+            diagnostics={"n_evals": evals[output]},
         )
 
-
-def _only(players: Players, active: np.ndarray) -> Players:
-    """Return the partition into the active players; the cells of the others join the first.
-
-    They equal the background's, so it does not matter whom they go with.
-    """
-    if len(active) == players.n_players:
-        return players
-    renumbered = np.zeros(players.n_players, dtype=np.intp)
-    renumbered[active] = np.arange(len(active))
-    names = tuple(players.names[player] for player in active)
-    return replace(players, labels=renumbered[players.labels], names=names, level="custom")
-
-
-def _solve_outputs(
-    regression: PairedRegression, halves: np.ndarray, totals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Solve every output of every row as a game of its own."""
-    n_rows, n_pairs, n_outputs = halves.shape
-    games = np.moveaxis(halves, 2, 1).reshape(-1, n_pairs)
-    solved = regression.solve(games, totals.reshape(-1))
-    return tuple(  # type: ignore[return-value]
-        np.moveaxis(part.reshape(n_rows, n_outputs, -1), 1, 2) for part in solved
-    )
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "solver_" in state:
+            # The regressions are large, and cheap to make again.
+            state = {**state, "solver_": replace(state["solver_"], regressions={})}
+        return state

@@ -42,11 +42,14 @@ class PairedDesign:
     def __len__(self) -> int:
         return len(self.coalitions)
 
-    def __add__(self, other: PairedDesign) -> PairedDesign:
-        return PairedDesign(
-            np.concatenate([self.coalitions, other.coalitions]),
-            np.concatenate([self.references, other.references]),
-        )
+    def __getitem__(self, part: slice) -> PairedDesign:
+        return PairedDesign(self.coalitions[part], self.references[part])
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """The size of the smaller coalition of each pair, shape (n_pairs,)."""
+        sizes = self.coalitions.sum(axis=1)
+        return np.minimum(sizes, self.coalitions.shape[1] - sizes)
 
     @property
     def weights(self) -> np.ndarray:
@@ -56,15 +59,26 @@ class PairedDesign:
         divide it: the regression then converges to the Shapley values however the sizes were
         sampled.
         """
-        n_players = self.coalitions.shape[1]
-        sizes = self.coalitions.sum(axis=1)
-        sizes = np.minimum(sizes, n_players - sizes)
-        shares = kernel_shares(n_players)
+        sizes, shares = self.sizes, kernel_shares(self.coalitions.shape[1])
         counts = np.bincount(sizes, minlength=len(shares) + 1)[1:]
         # Sizes that were not drawn pass their share to all: a share lost would bias the values.
-        expected = np.where(counts == 0, np.nan, counts)
-        weights = (shares / expected)[sizes - 1]
+        weights = (shares / np.maximum(counts, 1))[sizes - 1]
         return weights * len(weights) / weights.sum()
+
+    @property
+    def unseen_shares(self) -> np.ndarray:
+        """For each pair the share of the coalitions of its size that were not drawn, (n_pairs,)."""
+        n_players, sizes = self.coalitions.shape[1], self.sizes
+        counts = np.bincount(sizes, minlength=n_players // 2 + 1)
+        unseen = [
+            max(0.0, 1 - counts[size] / _n_pairs_of_size(n_players, size))
+            for size in range(1, n_players // 2 + 1)
+        ]
+        return np.array(unseen)[sizes - 1]
+
+
+def _n_pairs_of_size(n_players: int, size: int) -> int:
+    return comb(n_players, size) // (2 if 2 * size == n_players else 1)
 
 
 def kernel_shares(n_players: int) -> np.ndarray:
@@ -94,6 +108,7 @@ def paired_design(
     Returns
     -------
     PairedDesign
+        In an order in which every beginning is a design of the same kind.
 
     Notes
     -----
@@ -101,25 +116,55 @@ def paired_design(
     measured on recurrent nets, forests and games of strong interactions, it needs about a fifth
     fewer evaluations than sampling by the Shapley kernel. Within a size, coalitions are drawn
     without replacement until all were met; so the small sizes, which weigh most, are complete
-    wherever the budget allows it.
+    wherever the budget allows it. Against a single background row a coalition met twice would
+    tell nothing new, and other sizes are drawn instead.
     """
-    n_sizes = n_players // 2
-    shares = np.ones(n_sizes)
-    if n_players % 2 == 0:
-        shares[-1] = 0.5
-    counts = _apportioned(shares / shares.sum(), n_pairs, random_state)
+    counts = _size_counts(n_players, n_pairs, len(background_weights) == 1, random_state)
     drawn = [
         _coalitions_of_size(n_players, size, int(count), random_state)
         for size, count in enumerate(counts, start=1)
         if count
     ]
-    coalitions = np.concatenate(drawn)
+    coalitions = np.concatenate(drawn)[_spread(counts, random_state)]
     flipped = random_state.random_sample(n_pairs) < 0.5
     coalitions[flipped] = ~coalitions[flipped]
-    order = random_state.permutation(n_pairs)
-    references = _apportioned(background_weights, n_pairs, random_state)
-    met = np.repeat(np.arange(len(background_weights)), references)
-    return PairedDesign(coalitions[order], random_state.permutation(met))
+    met = _apportioned(background_weights, n_pairs, random_state)
+    references = np.repeat(np.arange(len(met)), met)[_spread(met, random_state)]
+    return PairedDesign(coalitions, references)
+
+
+def _size_counts(
+    n_players: int, n_pairs: int, once: bool, random_state: np.random.RandomState
+) -> np.ndarray:
+    """Return the number of pairs of each size, where `once` no more than there are."""
+    shares = np.ones(n_players // 2)
+    if n_players % 2 == 0:
+        shares[-1] = 0.5
+    if not once:
+        return _apportioned(shares, n_pairs, random_state)
+    most = np.array(
+        # Beyond what is asked for the number does not matter, and may exceed an integer.
+        [min(_n_pairs_of_size(n_players, size), n_pairs) for size in range(1, len(shares) + 1)]
+    )
+    if most.sum() < n_pairs:
+        raise ValueError(
+            f"{n_players} players have {most.sum()} pairs of coalitions, fewer than {n_pairs}"
+        )
+    counts = np.zeros(len(shares), dtype=np.intp)
+    while counts.sum() < n_pairs:
+        free = counts < most
+        counts[free] += _apportioned(shares[free], n_pairs - counts.sum(), random_state)
+        counts = np.minimum(counts, most)
+    return counts
+
+
+def _spread(counts: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
+    """Return an order that mixes groups of these sizes evenly, and keeps the order within each."""
+    # Each member has its own stretch of the whole, and a random place in it.
+    places = [
+        (np.arange(count) + random_state.random_sample(count)) / count for count in counts if count
+    ]
+    return np.argsort(np.concatenate(places))
 
 
 def _apportioned(shares: np.ndarray, total: int, random_state: np.random.RandomState) -> np.ndarray:
@@ -143,7 +188,7 @@ def _coalitions_of_size(
 ) -> np.ndarray:
     """Return `count` coalitions of one size, none repeated before all were drawn."""
     half = 2 * size == n_players
-    n_all = comb(n_players, size) // (2 if half else 1)
+    n_all = _n_pairs_of_size(n_players, size)
     coalitions = np.zeros((count, n_players), dtype=bool)
     if n_all <= _MOST_LISTED:
         listed = np.array(

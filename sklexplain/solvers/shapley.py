@@ -59,7 +59,8 @@ class _Smoother:
 
     signs: np.ndarray  # (n_pairs, p): +1 present, -1 absent
     root_weights: np.ndarray  # (n_pairs,)
-    main_basis: np.ndarray  # (n_pairs, p), orthonormal basis of the weighted signs
+    unseen: np.ndarray  # (n_pairs,), the share of what the pair was drawn from that was not drawn
+    main_basis: np.ndarray  # (n_pairs, p or fewer), orthonormal basis of the weighted signs
     basis: np.ndarray  # (n_pairs, rank), eigenvectors of the smoothing kernel beside the signs
     spectrum: np.ndarray  # (rank,), their eigenvalues
     main: np.ndarray  # (p, n_pairs), the plain regression without constraint
@@ -138,7 +139,7 @@ class PairedRegression:
             # were 1.2 to 1.6 times the true spread where the smoother is most flexible.
             left_out = residual / np.maximum(freedom, 1e-3) * np.sqrt((1 + freedom.mean()) / 2)
             # The operator takes unweighted differences, the residuals are weighted.
-            errors[rows] = np.sqrt(left_out**2 @ (operator / s.root_weights).T ** 2)
+            errors[rows] = np.sqrt(left_out**2 * s.unseen @ (operator / s.root_weights).T ** 2)
         missing = totals - values.sum(axis=1)
         return values + missing[:, None] * s.efficiency, errors
 
@@ -149,12 +150,12 @@ class PairedRegression:
     def _penalties(self, components: np.ndarray, outside: np.ndarray) -> np.ndarray:
         """Return for each game the index of the penalty with the least cross-validation score."""
         s = self._smoother
-        n_pairs, n_players = s.signs.shape
+        n_pairs, n_main = s.main_basis.shape
         scores = []
         for index in range(len(_PENALTIES)):
             shrunk = self._penalty(index) / (s.spectrum + self._penalty(index))
             squares = (components**2) @ shrunk**2 + outside
-            freedom = n_pairs - n_players - np.sum(1 - shrunk)
+            freedom = n_pairs - n_main - np.sum(1 - shrunk)
             scores.append(squares / max(freedom / n_pairs, 1e-6) ** 2)
         return np.argmin(scores, axis=0)
 
@@ -176,11 +177,16 @@ def _factorised(design: PairedDesign, background: np.ndarray | None) -> _Smoothe
         raise ValueError(f"{n_pairs} pairs cannot determine {n_players} players")
     signs = np.where(design.coalitions, 1.0, -1.0)
     root_weights = np.sqrt(design.weights)
-    main_basis, triangle = np.linalg.qr(signs * root_weights[:, None])
-    if np.min(np.abs(np.diag(triangle))) < 1e-9 * np.abs(triangle).max():
+    main_basis, scales, axes = np.linalg.svd(signs * root_weights[:, None], full_matrices=False)
+    kept = scales > 1e-9 * scales[0]
+    # Of two players, always one is present: what both add up to, the total tells.
+    if kept.sum() < n_players - (n_players == 2):
         raise ValueError(f"{n_pairs} pairs do not tell all {n_players} players apart")
-    main = np.linalg.solve(triangle, main_basis.T * root_weights)
-    inverse_gram_sum = np.linalg.solve(triangle, np.linalg.solve(triangle.T, np.ones(n_players)))
+    main_basis, scales, axes = main_basis[:, kept], scales[kept], axes[kept]
+    main = axes.T / scales @ (main_basis.T * root_weights)
+    inverse_gram_sum = axes.T / scales**2 @ axes.sum(axis=1)
+    if n_players == 2:
+        inverse_gram_sum = np.ones(2)
     features = noise_features(signs, design.references, background)
     if n_pairs <= _MOST_DUAL_PAIRS:
         with_triples = n_players >= 3
@@ -199,6 +205,7 @@ def _factorised(design: PairedDesign, background: np.ndarray | None) -> _Smoothe
     return _Smoother(
         signs,
         root_weights,
+        design.unseen_shares if background is None else np.ones(n_pairs),
         main_basis,
         basis,
         spectrum,

@@ -1,0 +1,267 @@
+"""Shapley values of rows: enumerated where the budget allows it, otherwise sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import get_config
+from sklearn.utils import check_random_state
+
+from ..core.background import Background
+from ..core.models import Model
+from ..core.perturb import evaluate_chunks
+from ..core.players import Players
+from ..solvers.background_noise import background_features
+from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
+from ..solvers.shapley import PairedRegression, exact_shapley
+
+# Enumerating more coalitions than this does not fit in memory, whatever the budget.
+MOST_EXACT_PLAYERS = 20
+# Pairs in the first stage of a run that stops by `tol`; every further stage doubles the sample.
+_FIRST_PAIRS = 128
+_MOST_REGRESSIONS = 8
+
+
+def exact_evals(n_players: int, n_background: int) -> int:
+    """Return the evaluations that enumeration takes for one row, its prediction included."""
+    return (2**n_players - 2) * n_background + 1
+
+
+class Solved(NamedTuple):
+    """Values of some rows and players."""
+
+    members: np.ndarray  # (n,), positions of the rows
+    active: np.ndarray  # (a,), the players that the values belong to; the others have 0
+    values: np.ndarray  # (n, a, n_outputs)
+    std_errors: np.ndarray  # (n, a, n_outputs)
+    n_evals: int  # for each of the rows
+    sampled: bool
+
+
+@dataclass
+class RowSolver:
+    """What all rows have in common: who plays, against which background, at what cost.
+
+    Parameters
+    ----------
+    players : Players
+    background : Background
+    background_outputs : ndarray of shape (n_background, n_outputs)
+    base_values : ndarray of shape (n_outputs,)
+    max_evals : int
+        The most evaluations for one row, its prediction included.
+    design_seed : int
+        Of the coalitions: the same for all rows.
+    """
+
+    players: Players
+    background: Background
+    background_outputs: np.ndarray
+    base_values: np.ndarray
+    max_evals: int
+    design_seed: int
+    regressions: dict[tuple[int, bytes], PairedRegression] = field(default_factory=dict)
+
+    def solve(
+        self,
+        model: Model,
+        rows: np.ndarray,
+        predictions: np.ndarray,
+        *,
+        tol: float | None = None,
+        batch_size: int | str = "auto",
+        n_jobs: int | None = None,
+    ) -> Iterator[Solved]:
+        """Yield the values of all rows, some rows at a time.
+
+        Parameters
+        ----------
+        model : Model
+        rows : ndarray of shape (n_samples, *sample_shape)
+        predictions : ndarray of shape (n_samples, n_outputs)
+        tol : float, optional
+            Rows whose largest standard error is below this share of their distance from the base
+            value are finished before the budget is spent.
+        batch_size, n_jobs
+            As of :func:`sklexplain.core.perturb.evaluate`.
+        """
+        run = _Run(self, model, rows, predictions - self.base_values, tol, batch_size, n_jobs)
+        for members, active in self._row_groups(rows):
+            yield from run.solve_group(members, active)
+
+    def _row_groups(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows that have the same active players, together with these players.
+
+        A player is active unless its cells equal those of every background row.
+        """
+        background = self.background
+        constant = background.constant_cells
+        if not constant.any():
+            yield np.arange(len(rows)), np.arange(self.players.n_players)
+            return
+        moved = ~(constant & (rows == background.rows[0])).reshape(len(rows), -1)
+        active = self.players.sum_cells(moved.reshape(rows.shape).astype(float)) > 0
+        patterns, group = np.unique(active, axis=0, return_inverse=True)
+        for index, pattern in enumerate(patterns):
+            yield np.flatnonzero(group.ravel() == index), np.flatnonzero(pattern)
+
+    def regression(
+        self, design: PairedDesign, players: Players, active: np.ndarray
+    ) -> PairedRegression:
+        """Return the factorised regression, kept for further calls: no row has a part in it.
+
+        Designs are told apart by their length, since all are the beginning of one.
+        """
+        key = (len(design), active.tobytes())
+        if key not in self.regressions:
+            features = None
+            if len(self.background) > 1:
+                features = background_features(
+                    self.background.rows.reshape(len(self.background), -1),
+                    players.labels,
+                    self.background_outputs,
+                    self.background.weights,
+                )
+            if len(self.regressions) >= _MOST_REGRESSIONS:
+                self.regressions.pop(next(iter(self.regressions)))
+            self.regressions[key] = PairedRegression(design, features)
+        return self.regressions[key]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one call to explain adds to a solver."""
+
+    solver: RowSolver
+    model: Model
+    rows: np.ndarray
+    totals: np.ndarray
+    tol: float | None
+    batch_size: int | str
+    n_jobs: int | None
+
+    def solve_group(self, members: np.ndarray, active: np.ndarray) -> Iterator[Solved]:
+        """Yield the values of rows that have the same active players, in chunks."""
+        solver = self.solver
+        n_active, n_outputs = len(active), self.totals.shape[1]
+        if n_active < 2:
+            # Whoever plays alone brings all that there is.
+            values = self.totals[members][:, None][:, :n_active]
+            yield Solved(members, active, values, np.zeros_like(values), 1, False)
+            return
+        players = _only(solver.players, active)
+        needed = exact_evals(n_active, len(solver.background))
+        exact = n_active <= MOST_EXACT_PLAYERS and needed <= solver.max_evals
+        per_row = 8 * n_outputs * (2**n_active if exact else 2 * solver.max_evals)
+        per_chunk = max(1, int(get_config()["working_memory"] * 2**20 / per_row))
+        for start in range(0, len(members), per_chunk):
+            part = members[start : start + per_chunk]
+            if exact:
+                values = self._enumerated(part, players)
+                yield Solved(part, active, values, np.zeros_like(values), needed, False)
+            else:
+                yield from self._sampled(part, players, active)
+
+    def _enumerated(self, members: np.ndarray, players: Players) -> np.ndarray:
+        coalitions = all_coalitions(players.n_players)
+        base_values = self.solver.base_values
+        # Nobody present is the base value for every row; everybody is the prediction.
+        coalition_values = np.empty((len(members), len(coalitions), len(base_values)))
+        coalition_values[:, 0] = base_values
+        coalition_values[:, -1] = base_values + self.totals[members]
+        for part, inner in evaluate_chunks(
+            self.model,
+            self.rows[members],
+            coalitions[1:-1],
+            self.solver.background.rows,
+            players,
+            weights=self.solver.background.weights,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        ):
+            coalition_values[part, 1:-1] = inner
+        return exact_shapley(coalition_values)
+
+    def _sampled(
+        self, members: np.ndarray, players: Players, active: np.ndarray
+    ) -> Iterator[Solved]:
+        solver = self.solver
+        n_pairs = (solver.max_evals - 1) // 2
+        whole = paired_design(
+            players.n_players,
+            n_pairs,
+            solver.background.weights,
+            check_random_state(solver.design_seed),
+        )
+        waiting = members
+        seen = np.empty((len(members), 0, self.totals.shape[1]))
+        for design in self._stages(whole):
+            drawn = self._half_differences(waiting, players, design[seen.shape[1] :])
+            seen = np.concatenate([seen, drawn], axis=1)
+            values, errors = _solve_outputs(
+                solver.regression(design, players, active), seen, self.totals[waiting]
+            )
+            done = np.ones(len(waiting), dtype=bool)
+            if len(design) < n_pairs and self.tol is not None:
+                distance = np.abs(self.totals[waiting]).max(axis=1)
+                done = errors.max(axis=(1, 2)) <= self.tol * distance
+            n_evals = 1 + 2 * len(design)
+            yield Solved(waiting[done], active, values[done], errors[done], n_evals, True)
+            waiting, seen = waiting[~done], seen[~done]
+            if len(waiting) == 0:
+                return
+
+    def _stages(self, whole: PairedDesign) -> Iterator[PairedDesign]:
+        """Yield the whole design, or growing beginnings of it with `tol`."""
+        if self.tol is not None:
+            size = max(_FIRST_PAIRS, 3 * whole.coalitions.shape[1])
+            while size < len(whole):
+                yield whole[:size]
+                size *= 2
+        yield whole
+
+    def _half_differences(
+        self, members: np.ndarray, players: Players, design: PairedDesign
+    ) -> np.ndarray:
+        """Return half of the coalitions' outputs minus their complements', shape (n, K, o)."""
+        halves = np.empty((len(members), len(design), self.totals.shape[1]))
+        for part, outputs in evaluate_chunks(
+            self.model,
+            self.rows[members],
+            np.concatenate([design.coalitions, ~design.coalitions]),
+            self.solver.background.rows,
+            players,
+            pairing=np.concatenate([design.references, design.references]),
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+        ):
+            halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
+        return halves
+
+
+def _only(players: Players, active: np.ndarray) -> Players:
+    """Return the partition into the active players; the cells of the others join the first.
+
+    They equal the background's, so it does not matter whom they go with.
+    """
+    if len(active) == players.n_players:
+        return players
+    renumbered = np.zeros(players.n_players, dtype=np.intp)
+    renumbered[active] = np.arange(len(active))
+    names = tuple(players.names[player] for player in active)
+    return replace(players, labels=renumbered[players.labels], names=names, level="custom")
+
+
+def _solve_outputs(
+    regression: PairedRegression, halves: np.ndarray, totals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve every output of every row as a game of its own."""
+    n_rows, n_pairs, n_outputs = halves.shape
+    games = np.moveaxis(halves, 2, 1).reshape(-1, n_pairs)
+    solved = regression.solve(games, totals.reshape(-1))
+    return tuple(  # type: ignore[return-value]
+        np.moveaxis(part.reshape(n_rows, n_outputs, -1), 1, 2) for part in solved
+    )
