@@ -133,8 +133,13 @@ def deeplift(
     -----
     The rules are those of Shrikumar, Greenside and Kundaje (2017), in the pairwise form of
     Lundberg and Lee (2017), extended to products of activations by the Shapley value of two
-    players. For max pooling see :class:`~sklexplain.solvers.deeplift_rules.Maximum`. Feed-forward
-    and convolutional nets of registered layers get the values of shap and captum.
+    players. Feed-forward and convolutional nets of registered layers get the values of shap, max
+    pooling included (:class:`~sklexplain.solvers.deeplift_rules.Maximum`), and without pooling
+    those of captum. Where these are not complete, as for softmax, normalisation over features,
+    products of activations and recurrent layers, the values differ.
+
+    Each row and each reference is run once; only multipliers are computed for pairs. In single
+    precision the gaps are of the size of the rounding of the module's own outputs.
 
     Examples
     --------

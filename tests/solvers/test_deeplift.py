@@ -436,7 +436,11 @@ def test_works_whatever_the_state_of_autograd():
 
 
 def test_tapes_are_freed_without_waiting_for_the_garbage_collector():
-    net = ready(Last(Call(lambda X, a, b: b(F.gelu(a(X))), nn.Linear(3, 3), nn.LSTM(3, 4, 2))))
+    net = ready(
+        Last(
+            Call(lambda X, a, b: b(F.gelu(a(X))), nn.Linear(3, 3), nn.LSTM(3, 4, batch_first=True))
+        )
+    )
     gc.collect()
     gc.disable()
     try:
