@@ -1,4 +1,4 @@
-"""The engine: every masked batch is built and run here, and only here.
+"""The engine: every masked batch is built and run from here, and only from here.
 
 A masked row keeps the cells of its present players and takes the cells of its absent ones from a
 reference row. `evaluate` runs coalitions × references for many rows; `replaced` is the same
@@ -8,7 +8,6 @@ operation without a model, for methods that must show a whole table to a scorer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
+from .masked_batches import Job, equal_slices
 from .models import Model
 from .players import Players
 
@@ -113,7 +113,7 @@ def evaluate_chunks(
         Of `X`, in order.
     outputs : ndarray of shape (n_rows, n_coalitions, n_outputs)
     """
-    job = _Job(
+    job = Job(
         model,
         np.asarray(coalitions, dtype=bool),
         references,
@@ -165,12 +165,13 @@ def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.nd
     return _refuse_non_finite_rows(model(rows), name)
 
 
-def _refuse_non_finite_rows(outputs: np.ndarray, name: str) -> np.ndarray:
+def _refuse_non_finite_rows(outputs: np.ndarray, name: str | Callable[[int], str]) -> np.ndarray:
     broken = np.argwhere(~np.isfinite(outputs))
     if len(broken):
         row, output = broken[0]
+        which = name(int(row)) if callable(name) else f"{name} {row}"
         raise ValueError(
-            f"the model returned {outputs[row, output]} for {name} {row}; explanations need finite "
+            f"the model returned {outputs[row, output]} for {which}; explanations need finite "
             "outputs"
         )
     return outputs
@@ -182,7 +183,7 @@ def run_rows(
     *,
     batch_size: int | str = "auto",
     n_jobs: int | None = None,
-    name: str = "row",
+    name: str | Callable[[int], str] = "row",
     on_progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Run the model in batches on rows that are already built: draws, not coalitions.
@@ -193,8 +194,8 @@ def run_rows(
     rows : ndarray of shape (n_rows, *sample_shape)
     batch_size, n_jobs, on_progress
         As of :func:`evaluate`.
-    name : str, default="row"
-        What a row is called in the error.
+    name : str or callable, default="row"
+        What a row is called in the error, or what names it by its position.
 
     Returns
     -------
@@ -205,13 +206,15 @@ def run_rows(
     ValueError
         If an output is not finite; the message names the row.
     """
-    tiles = _tiles(len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize))
+    tiles = equal_slices(
+        len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize)
+    )
     if model.uses_torch or effective_n_jobs(n_jobs) == 1:
         results: Any = (model(rows[tile]) for tile in tiles)
     else:
         n_wanted = effective_n_jobs(n_jobs) * _TASKS_PER_WORKER
         largest = min(tiles[0].stop, -(-len(rows) // n_wanted))
-        tiles = _tiles(len(rows), largest)
+        tiles = equal_slices(len(rows), largest)
         results = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(model)(rows[tile]) for tile in tiles
         )
@@ -235,8 +238,8 @@ def rows_in_batch(
         wanted = rows_per_batch(model.module, row_shape, module_device(model.module))
     else:
         wanted = _LARGEST_BATCH
-    # A mask, the masked rows, and the copy that a model usually makes of them.
-    bytes_per_row = int(np.prod(row_shape)) * (2 * itemsize + 1)
+    # Which cells are kept, what replaces the others, the masked rows, and a model's copy of them.
+    bytes_per_row = int(np.prod(row_shape)) * 4 * itemsize
     return max(1, min(wanted, _working_bytes() // bytes_per_row))
 
 
@@ -274,141 +277,3 @@ def _coalition_parts(n_coalitions: int, n_chunks: int, n_workers: int) -> list[s
     wanted = 1 if n_workers == 1 else -(-n_workers * _TASKS_PER_WORKER // n_chunks)
     edges = np.linspace(0, n_coalitions, min(wanted, max(1, n_coalitions)) + 1).astype(int)
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]
-
-
-def _tiles(length: int, most: int) -> list[slice]:
-    """Divide a range into equal tiles of at most `most`, so that none is a small remainder."""
-    n_tiles = -(-length // max(1, most))
-    edges = np.linspace(0, length, n_tiles + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What stays the same over all tasks of one evaluation."""
-
-    model: Model
-    coalitions: np.ndarray
-    references: np.ndarray
-    players: Players
-    pairing: np.ndarray | None
-    weights: np.ndarray
-    batch_rows: int
-
-    def run(self, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
-        """Return the outputs of the rows `X` (which are `rows` of the whole) under `part`."""
-        masks = self.players.cell_mask(self.coalitions[part])
-        pairing = None if self.pairing is None else self.pairing[part]
-        if pairing is not None and pairing.ndim == 2:
-            pairing = pairing[:, rows]
-        runner = _run_on_device if self.model.is_torch else _run_anywhere
-        outputs = runner(self, X, masks, pairing)
-        self._refuse_non_finite(outputs, part, rows)
-        return outputs
-
-    def layout(self, n_rows: int, n_masks: int, pairing: np.ndarray | None) -> Iterator[_Tile]:
-        """Cut rows × coalitions × references into batches, references innermost."""
-        n_references = len(self.references) if pairing is None else 1
-        reference_tiles = _tiles(n_references, self.batch_rows)
-        left = self.batch_rows // -(-n_references // len(reference_tiles))
-        mask_tiles = _tiles(n_masks, left)
-        left = left // -(-n_masks // len(mask_tiles)) if mask_tiles else 1
-        for rows in _tiles(n_rows, left):
-            for masks in mask_tiles:
-                for references in reference_tiles:
-                    yield _Tile(rows, masks, references)
-
-    def _refuse_non_finite(self, outputs: np.ndarray, part: slice, rows: slice) -> None:
-        if np.all(np.isfinite(outputs)):
-            return
-        row, coalition, _ = np.argwhere(~np.isfinite(outputs))[0]
-        present = self.coalitions[part][coalition]
-        absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
-        value = outputs[row, coalition][~np.isfinite(outputs[row, coalition])][0]
-        raise ValueError(
-            f"the model returned {value} for row {rows.start + row} with players {absent} replaced "
-            "by background values; explanations need finite outputs"
-            + (" (the log-odds of 0 and 1 are infinite)" if self.model.link == "logit" else "")
-        )
-
-
-@dataclass(frozen=True)
-class _Tile:
-    rows: slice
-    masks: slice
-    references: slice
-
-    def shape(self) -> tuple[int, int, int]:
-        return tuple(s.stop - s.start for s in (self.rows, self.masks, self.references))
-
-
-def _broadcast(X: Any, masks: Any, references: Any, pairing: Any, tile: _Tile, where: Any) -> Any:
-    """Build one masked batch of shape (rows, masks, references, *sample_shape).
-
-    Works on numpy arrays and torch tensors alike; `where` is the library's own.
-    """
-    rows = X[tile.rows][:, None, None]
-    present = masks[tile.masks][None, :, None]
-    if pairing is None:
-        absent = references[tile.references][None, None]
-    elif pairing.ndim == 1:
-        absent = references[pairing[tile.masks]][None, :, None]
-    else:
-        absent = references[pairing[tile.masks, tile.rows].T][:, :, None]
-    return where(present, rows, absent)
-
-
-def _run_anywhere(
-    job: _Job, X: np.ndarray, masks: np.ndarray, pairing: np.ndarray | None
-) -> np.ndarray:
-    outputs: np.ndarray | None = None
-    for tile in job.layout(len(X), len(masks), pairing):
-        batch = _broadcast(X, masks, job.references, pairing, tile, np.where)
-        n_rows, n_masks, n_references = tile.shape()
-        flat = job.model(batch.reshape(-1, *X.shape[1:]))
-        if outputs is None:
-            outputs = np.zeros((len(X), len(masks), flat.shape[1]))
-        block = flat.reshape(n_rows, n_masks, n_references, -1)
-        if pairing is None:
-            outputs[tile.rows, tile.masks] += np.einsum(
-                "nmro,r->nmo", block, job.weights[tile.references]
-            )
-        else:
-            outputs[tile.rows, tile.masks] = block[:, :, 0]
-    return np.zeros((len(X), len(masks), 1)) if outputs is None else outputs
-
-
-def _run_on_device(
-    job: _Job, X: np.ndarray, masks: np.ndarray, pairing: np.ndarray | None
-) -> np.ndarray:
-    """Build the masks on the module's device; data crosses over once a chunk, not once a batch."""
-    import torch
-
-    from ..inference import evaluating, module_device, module_dtype
-
-    model = job.model
-    assert model.module is not None
-    device, dtype = module_device(model.module), module_dtype(model.module)
-    rows = torch.as_tensor(np.ascontiguousarray(X)).to(device, dtype)
-    references = torch.as_tensor(np.ascontiguousarray(job.references)).to(device, dtype)
-    weights = torch.as_tensor(job.weights).to(device)
-    present = torch.as_tensor(masks).to(device)
-    paired = None if pairing is None else torch.as_tensor(pairing).to(device)
-    outputs: Any = None
-    with evaluating(model.module):
-        for tile in job.layout(len(X), len(masks), pairing):
-            batch = _broadcast(rows, present, references, paired, tile, torch.where)
-            n_rows, n_masks, n_references = tile.shape()
-            flat = model.run_tensor(batch.reshape(-1, *X.shape[1:]))
-            if outputs is None:
-                outputs = torch.zeros(
-                    len(X), len(masks), flat.shape[1], dtype=torch.float64, device=device
-                )
-            block = flat.reshape(n_rows, n_masks, n_references, -1)
-            if pairing is None:
-                outputs[tile.rows, tile.masks] += torch.einsum(
-                    "nmro,r->nmo", block, weights[tile.references]
-                )
-            else:
-                outputs[tile.rows, tile.masks] = block[:, :, 0]
-        return np.zeros((len(X), len(masks), 1)) if outputs is None else outputs.cpu().numpy()

@@ -168,6 +168,28 @@ class TestAgainstLoops:
         expected = naive(X, coalitions, references, players)
         np.testing.assert_allclose(outputs, expected, atol=1e-12)
 
+    @pytest.mark.parametrize("kind", ["shared", "per row"])
+    @pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f8", "f8"), ("f4", "f8"), ("i8", "f4")])
+    def test_every_value_arrives_bit_for_bit(self, kind, dtypes):
+        X, coalitions, references, players = make_problem((6,), n_rows=3, n_references=2)
+        special = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45, 3.4e38])
+        if dtypes[0] != "i8":
+            X[0] = special
+        references[1] = special[::-1]
+        X, references = X.astype(dtypes[0]), references.astype(dtypes[1])
+        pairing = pairings(kind, X, coalitions, references)["pairing"]
+        batches = []
+
+        def noting(rows):
+            batches.append(rows.copy())
+            return np.zeros(len(rows))
+
+        evaluate(Model(noting), X, coalitions, references, players, pairing=pairing)
+        absent = references[pairing.T.reshape(-1, len(coalitions))]
+        expected = np.where(coalitions, X[:, None], absent)
+        assert batches[0].dtype == expected.dtype
+        assert batches[0].tobytes() == expected.tobytes()
+
     def test_inputs_are_left_alone(self):
         problem = make_problem((2, 2), "cell")
         copies = [np.array(array) for array in problem[:3]]

@@ -1,0 +1,210 @@
+"""Masked batches: coalitions × references of many rows, built and run a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .models import Model
+from .players import Players
+
+
+def equal_slices(length: int, most: int) -> list[slice]:
+    """Divide a range into equal slices of at most `most`, so that none is a small remainder."""
+    n_tiles = -(-length // max(1, most))
+    edges = np.linspace(0, length, n_tiles + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same over all tasks of one evaluation."""
+
+    model: Model
+    coalitions: np.ndarray
+    references: np.ndarray
+    players: Players
+    pairing: np.ndarray | None
+    weights: np.ndarray
+    batch_rows: int
+
+    def run(self, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
+        """Return the outputs of the rows `X` (which are `rows` of the whole) under `part`."""
+        pairing = None if self.pairing is None else self.pairing[part]
+        if pairing is not None and pairing.ndim == 2:
+            pairing = pairing[:, rows]
+        runner = _run_on_device if self.model.is_torch else _run_anywhere
+        outputs = runner(self, X, self.coalitions[part], pairing)
+        self._refuse_non_finite(outputs, part, rows)
+        return outputs
+
+    def cell_labels(self) -> Any:
+        """Return the player of each cell; None where every cell is its own, in order."""
+        labels = self.players.labels
+        return None if np.array_equal(labels, np.arange(self.players.n_players)) else labels
+
+    def layout(self, n_rows: int, n_masks: int, pairing: np.ndarray | None) -> Iterator[_Tile]:
+        """Cut rows × coalitions × references into batches, references innermost.
+
+        The rows take turns first: what a batch needs of coalitions and references stays the same.
+        """
+        n_references = len(self.references) if pairing is None else 1
+        reference_tiles = equal_slices(n_references, self.batch_rows)
+        left = self.batch_rows // -(-n_references // len(reference_tiles))
+        mask_tiles = equal_slices(n_masks, left)
+        left = left // -(-n_masks // len(mask_tiles)) if mask_tiles else 1
+        for masks in mask_tiles:
+            for references in reference_tiles:
+                for rows in equal_slices(n_rows, left):
+                    yield _Tile(rows, masks, references)
+
+    def _refuse_non_finite(self, outputs: np.ndarray, part: slice, rows: slice) -> None:
+        if np.all(np.isfinite(outputs)):
+            return
+        row, coalition, _ = np.argwhere(~np.isfinite(outputs))[0]
+        present = self.coalitions[part][coalition]
+        absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
+        value = outputs[row, coalition][~np.isfinite(outputs[row, coalition])][0]
+        raise ValueError(
+            f"the model returned {value} for row {rows.start + row} with players {absent} replaced "
+            "by background values; explanations need finite outputs"
+            + (" (the log-odds of 0 and 1 are infinite)" if self.model.link == "logit" else "")
+        )
+
+
+@dataclass(frozen=True)
+class _Tile:
+    rows: slice
+    masks: slice
+    references: slice
+
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(s.stop - s.start for s in (self.rows, self.masks, self.references))
+
+
+def _batches(
+    job: Job, rows: Any, coalitions: Any, references: Any, pairing: Any, to_cells: Callable
+) -> Iterator[tuple[_Tile, Any]]:
+    """Build the masked batches, bits of shape (rows, masks, references, n_cells).
+
+    A masked row is the row's bits where they are kept, joined with the reference's elsewhere. This
+    is exact for any value, NaN and negative zero included, and runs at the speed of memory: a
+    `where` branches at every cell, which with random coalitions takes longer than a small net.
+
+    Works on numpy arrays and torch tensors alike.
+
+    Parameters
+    ----------
+    job : Job
+    rows, references : of signed integers, shape (n_samples or n_references, n_cells)
+        The bits of the cells.
+    coalitions : of bool, shape (n_masks, n_players)
+    pairing : of int, shape (n_masks,) or (n_masks, n_samples), or None
+    to_cells : callable
+        Maps coalitions to the cells that they keep, in integers of the type of `rows`.
+    """
+    at: tuple[slice, slice] | None = None
+    for tile in job.layout(len(rows), len(coalitions), pairing):
+        if at != (tile.masks, tile.references):
+            at = (tile.masks, tile.references)
+            # Minus one has all bits set.
+            kept = -to_cells(coalitions[tile.masks])
+            if pairing is None:
+                absent = references[tile.references] & ~kept[:, None]
+            elif pairing.ndim == 1:
+                absent = (references[pairing[tile.masks]] & ~kept)[:, None]
+        if pairing is not None and pairing.ndim == 2:
+            absent = (references[pairing[tile.masks, tile.rows].T] & ~kept)[:, :, None]
+        batch = (rows[tile.rows, None] & kept)[:, :, None]
+        if batch.shape[-2] == absent.shape[-2]:
+            batch |= absent
+        else:
+            batch = batch | absent
+        yield tile, batch
+
+
+def _run_anywhere(
+    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None
+) -> np.ndarray:
+    outputs: np.ndarray | None = None
+    dtype = np.result_type(X, job.references)
+    bits = np.dtype(f"i{dtype.itemsize}")
+    rows, references = (
+        np.ascontiguousarray(array, dtype=dtype).reshape(len(array), -1).view(bits)
+        for array in (X, job.references)
+    )
+    labels = job.cell_labels()
+    for tile, batch in _batches(
+        job,
+        rows,
+        coalitions,
+        references,
+        pairing,
+        lambda masks: (masks if labels is None else masks[:, labels]).astype(bits),
+    ):
+        n_rows, n_masks, n_references = tile.shape()
+        flat = job.model(batch.view(dtype).reshape(-1, *X.shape[1:]))
+        if outputs is None:
+            outputs = np.zeros((len(X), len(coalitions), flat.shape[1]))
+        block = flat.reshape(n_rows, n_masks, n_references, -1)
+        if pairing is None:
+            outputs[tile.rows, tile.masks] += np.einsum(
+                "nmro,r->nmo", block, job.weights[tile.references]
+            )
+        else:
+            outputs[tile.rows, tile.masks] = block[:, :, 0]
+    return np.zeros((len(X), len(coalitions), 1)) if outputs is None else outputs
+
+
+def _run_on_device(
+    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None
+) -> np.ndarray:
+    """Build the batches on the module's device; data crosses over once a chunk, not a batch."""
+    import torch
+
+    from ..inference import evaluating, module_device, module_dtype
+
+    model = job.model
+    assert model.module is not None
+    device, dtype = module_device(model.module), module_dtype(model.module)
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    rows, references = (
+        torch.as_tensor(np.ascontiguousarray(array)).to(device, dtype).flatten(1).view(bits)
+        for array in (X, job.references)
+    )
+    weights = torch.as_tensor(job.weights).to(device)
+    present = torch.as_tensor(coalitions).to(device)
+    paired = None if pairing is None else torch.as_tensor(pairing).to(device)
+    labels = job.cell_labels()
+    if labels is not None:
+        labels = torch.tensor(labels, device=device)
+    outputs: Any = None
+    with evaluating(model.module):
+        for tile, batch in _batches(
+            job,
+            rows,
+            present,
+            references,
+            paired,
+            lambda masks: (masks if labels is None else masks[:, labels]).to(bits),
+        ):
+            n_rows, n_masks, n_references = tile.shape()
+            flat = model.run_tensor(batch.view(dtype).reshape(-1, *X.shape[1:]))
+            if outputs is None:
+                outputs = torch.zeros(
+                    len(X), len(coalitions), flat.shape[1], dtype=torch.float64, device=device
+                )
+            block = flat.reshape(n_rows, n_masks, n_references, -1)
+            if pairing is None:
+                outputs[tile.rows, tile.masks] += torch.einsum(
+                    "nmro,r->nmo", block, weights[tile.references]
+                )
+            else:
+                outputs[tile.rows, tile.masks] = block[:, :, 0]
+        if outputs is None:
+            return np.zeros((len(X), len(coalitions), 1))
+        return outputs.cpu().numpy()
