@@ -13,6 +13,7 @@ from ._version import __version__
 
 _HOMES = {
     "Background": "core.background",
+    "DeepSHAP": "explainers.deep_shap",
     "Explanation": "core.explanation",
     "FeedForwardClassifier": "recurrent",
     "FeedForwardRegressor": "recurrent",
@@ -27,7 +28,9 @@ _HOMES = {
     "RNNClassifier": "recurrent",
     "RNNRegressor": "recurrent",
     "SequenceDisplay": "display",
+    "SHAP": "explainers.front_door",
     "SlidingWindow": "windows",
+    "TreeSHAP": "explainers.tree_shap",
     "as_estimator": "core.models",
     "cluster_players": "core.players",
     "load_google_stock": "datasets",
@@ -46,8 +49,11 @@ if TYPE_CHECKING:
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
     from .display import ImportanceDisplay, SequenceDisplay, plot
+    from .explainers.deep_shap import DeepSHAP
     from .explainers.kernel_shap import KernelSHAP
+    from .explainers.front_door import SHAP
     from .explainers.permutation import PermutationImportance
+    from .explainers.tree_shap import TreeSHAP
     from .recurrent import (
         FeedForwardClassifier,
         FeedForwardRegressor,

@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .tables import RowCodec
 
+# Tensor to tensor: from a module's output to what is explained.
+Head = Callable[[Any], Any]
 OUTPUTS = ("auto", "predict", "predict_proba", "decision_function")
 LINKS = ("identity", "logit")
 
@@ -168,7 +170,7 @@ def chosen_method(estimator: Any, output: str) -> str:
     return output
 
 
-def torch_parts(estimator: Any, method: str) -> tuple[Any, Callable[[Any], Any] | None]:
+def torch_parts(estimator: Any, method: str) -> tuple[Any, Head | None]:
     """Return the module inside a torch-backed estimator and what turns its output into `method`'s.
 
     The module is None where there is none, or where running it alone would skip part of the

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, cl
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +22,9 @@ from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
 from ..windows import SlidingWindow
+
+# Each column keeps its place and its meaning, so a value of a scaled cell is one of the cell.
+COLUMNWISE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:

@@ -256,6 +256,11 @@ class KernelSHAP(AttributionExplainer):
             )
         return budget
 
+    @property
+    def enumerates(self) -> bool:
+        """Whether the budget allows for exact values."""
+        return exact_evals(self.players_.n_players, len(self.background_)) <= self.max_evals_
+
     def _model(self, codec: RowCodec | None = None) -> Model:
         return Model(
             self.explained_estimator_,
