@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from .background_noise import noise_features
 from .coalitions import PairedDesign, all_coalitions
+from .single_thread import on_one_thread
 
 # With at most this many pairs the regression is solved in the space of pairs, where interactions
 # of three players cost nothing extra; beyond it in the space of features.
@@ -101,11 +102,13 @@ class PairedRegression:
     ``sum_k C_ik**2 e_k**2`` with the leave-one-out residuals e.
     """
 
+    @on_one_thread
     def __init__(self, design: PairedDesign, features: np.ndarray | None = None) -> None:
         self.design = design
         self._smoother = _factorised(design, features)
         self._operators: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
+    @on_one_thread
     def solve(self, half_differences: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the Shapley values of many games and their standard errors.
 
@@ -190,15 +193,15 @@ def _factorised(design: PairedDesign, background: np.ndarray | None) -> _Smoothe
     features = noise_features(signs, design.references, background)
     if n_pairs <= _MOST_DUAL_PAIRS:
         with_triples = n_players >= 3
-        basis, spectrum, smoothed = _dual_basis(
-            design, signs, features, background, root_weights, main_basis
+        basis, spectrum, main_of_basis = _dual_basis(
+            design, signs, features, background, root_weights, main_basis, main
         )
     else:
         with_triples = n_players >= 3 and comb(n_players, 3) <= _MOST_TRIPLES
         if with_triples:
             features = np.hstack([features, _triple_features(signs)])
-        basis, spectrum, smoothed = _primal_basis(features, root_weights, main_basis)
-    main_of_basis = -2 * main @ smoothed
+        basis, spectrum, main_of_basis = _primal_basis(features, root_weights, main_basis, main)
+    main_of_basis *= -2
     if with_triples:
         moved = _triple_scale(n_players) * (2 / 3) * _triples_with(signs)
         main_of_basis += (moved * root_weights[:, None]).T @ basis
@@ -227,8 +230,9 @@ def _dual_basis(
     background: np.ndarray | None,
     root_weights: np.ndarray,
     main_basis: np.ndarray,
+    main: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return eigenvectors, eigenvalues, and the kernel applied to the weighted eigenvectors."""
+    """Return eigenvectors, eigenvalues, and what `main` makes of the kernel times the former."""
     n_players = signs.shape[1]
     agreement = signs @ signs.T
     kernel = features @ features.T
@@ -245,19 +249,23 @@ def _dual_basis(
     spectrum, basis = eigh((weighted + weighted.T) / 2)
     kept = spectrum > 1e-10 * max(spectrum[-1], 1e-300)
     basis, spectrum = basis[:, kept], spectrum[kept]
-    return basis, spectrum, kernel @ (root_weights[:, None] * basis)
+    return basis, spectrum, (main @ kernel * root_weights) @ basis
 
 
 def _primal_basis(
-    features: np.ndarray, root_weights: np.ndarray, main_basis: np.ndarray
+    features: np.ndarray, root_weights: np.ndarray, main_basis: np.ndarray, main: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    weighted = features * root_weights[:, None]
-    beside = _beside(weighted, main_basis)
+    """Return what `_dual_basis` does, where there are fewer features than pairs."""
+    beside = _beside(features * root_weights[:, None], main_basis)
     spectrum, vectors = eigh(beside.T @ beside)
     kept = spectrum > 1e-10 * max(spectrum[-1] if len(spectrum) else 0, 1e-300)
     spectrum, vectors = spectrum[kept], vectors[:, kept]
-    basis = beside @ vectors / np.sqrt(spectrum)
-    return basis, spectrum, features @ (weighted.T @ basis)
+    # The kernel is features @ features.T, and the eigenvectors diagonalise beside.T @ beside.
+    return (
+        beside @ (vectors / np.sqrt(spectrum)),
+        spectrum,
+        (main @ features) @ (vectors * np.sqrt(spectrum)),
+    )
 
 
 def _triple_features(signs: np.ndarray) -> np.ndarray:
