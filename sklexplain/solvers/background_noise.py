@@ -56,6 +56,9 @@ def background_features(
         kernel = (
             shared + _OWN_LINEAR * _linear(own, landmarks) + _OWN_SMOOTH * _smooth(own, landmarks)
         )
+        # What is common to all rows is no difference between them, and must not use up the rank.
+        kernel -= kernel[landmarks].mean(axis=0)
+        kernel -= kernel.mean(axis=1, keepdims=True)
         spectrum, vectors = np.linalg.eigh(kernel[landmarks])
         kept = np.flatnonzero(spectrum > 1e-10 * max(spectrum[-1], 1e-300))[-rank:]
         found = kernel @ (vectors[:, kept] / np.sqrt(spectrum[kept]))
@@ -89,7 +92,9 @@ def noise_features(
 def _standardised(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     centred = values - weights @ values
     scale = np.sqrt(weights @ centred**2)
-    return centred / np.where(scale > 0, scale, 1)
+    # The spread of a constant is rounding, which must not be blown up to 1.
+    spread = scale > 1e-12 * np.abs(values).max(axis=0, initial=0)
+    return np.where(spread, centred / np.where(spread, scale, 1), 0)
 
 
 def _linear(values: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
