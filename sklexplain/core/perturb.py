@@ -104,8 +104,16 @@ def evaluate_chunks(
     batch_size: int | str = "auto",
     n_jobs: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    row_numbers: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Do the work of :func:`evaluate` and yield it in chunks of rows that fit in memory.
+
+    Parameters
+    ----------
+    model, X, coalitions, references, players, pairing, weights, batch_size, n_jobs, on_progress
+        As of :func:`evaluate`.
+    row_numbers : ndarray of int, shape (n_samples,), optional
+        What the rows are called in errors, where `X` is a part of a whole.
 
     Yields
     ------
@@ -206,6 +214,9 @@ def run_rows(
     ValueError
         If an output is not finite; the message names the row.
     """
+    if model.is_torch and batch_size == "auto":
+        # A module cuts what it is given into the batches that it likes best.
+        batch_size = _LARGEST_BATCH
     tiles = equal_slices(
         len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize)
     )
