@@ -31,6 +31,7 @@ class Job:
     pairing: np.ndarray | None
     weights: np.ndarray
     batch_rows: int
+    row_numbers: np.ndarray | None = None
 
     def run(self, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
         """Return the outputs of the rows `X` (which are `rows` of the whole) under `part`."""
@@ -69,8 +70,9 @@ class Job:
         present = self.coalitions[part][coalition]
         absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
         value = outputs[row, coalition][~np.isfinite(outputs[row, coalition])][0]
+        number = rows.start + row if self.row_numbers is None else self.row_numbers[rows][row]
         raise ValueError(
-            f"the model returned {value} for row {rows.start + row} with players {absent} replaced "
+            f"the model returned {value} for row {number} with players {absent} replaced "
             "by background values; explanations need finite outputs"
             + (" (the log-odds of 0 and 1 are infinite)" if self.model.link == "logit" else "")
         )

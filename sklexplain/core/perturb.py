@@ -129,6 +129,7 @@ def evaluate_chunks(
         pairing,
         np.full(len(references), 1 / len(references)) if weights is None else weights,
         rows_in_batch(model, X.shape[1:], batch_size, X.dtype.itemsize),
+        row_numbers,
     )
     n_workers = 1 if model.uses_torch else effective_n_jobs(n_jobs)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers)

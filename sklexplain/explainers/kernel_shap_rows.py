@@ -181,6 +181,7 @@ class _Run:
             weights=self.solver.background.weights,
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
+            row_numbers=members,
         ):
             coalition_values[part, 1:-1] = inner
         return exact_shapley(coalition_values)
@@ -237,6 +238,7 @@ class _Run:
             pairing=np.concatenate([design.references, design.references]),
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
+            row_numbers=members,
         ):
             halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
         return halves
