@@ -187,7 +187,7 @@ class DeepSHAP(AttributionExplainer):
                 head=net.head,
                 weights=weights,
                 unsupported=self.unsupported,
-                max_bytes=_working_bytes() // 2,
+                max_bytes=working_bytes() // 2,
             )
             cells = result.values.double().cpu().numpy()
             values[part] = self.players_.sum_cells(cells)
@@ -203,7 +203,7 @@ class DeepSHAP(AttributionExplainer):
 
         # Cell values come back whole, in float64 beside the net's own type.
         bytes_per_row = 16 * n_outputs * int(np.prod(rows.shape[1:]))
-        most = max(1, _working_bytes() // 4 // bytes_per_row)
+        most = max(1, working_bytes() // 4 // bytes_per_row)
         size = most if self.batch_size == "auto" else min(most, int(self.batch_size))
         parts = [slice(i, i + size) for i in range(0, len(rows), size)]
         return tqdm(parts, desc="DeepSHAP", unit="batch", disable=not self.verbose)
@@ -319,7 +319,8 @@ def _rescaled(head: Head, estimator: TransformedTargetRegressor) -> Head:
     return rescaled
 
 
-def _working_bytes() -> int:
+def working_bytes() -> int:
+    """Return scikit-learn's `working_memory` in bytes."""
     return int(get_config()["working_memory"] * 2**20)
 
 

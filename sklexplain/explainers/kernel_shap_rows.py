@@ -17,6 +17,7 @@ from ..core.players import Players
 from ..solvers.background_noise import background_features
 from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
 from ..solvers.shapley import PairedRegression, exact_shapley
+from .control_variate import DeepControlVariate
 
 # Enumerating more coalitions than this does not fit in memory, whatever the budget.
 MOST_EXACT_PLAYERS = 20
@@ -55,6 +56,8 @@ class RowSolver:
         The most evaluations for one row, its prediction included.
     design_seed : int
         Of the coalitions: the same for all rows.
+    control_variate : DeepControlVariate, optional
+        Subtracted from the sampled differences, and added back as its mean.
     """
 
     players: Players
@@ -63,6 +66,7 @@ class RowSolver:
     base_values: np.ndarray
     max_evals: int
     design_seed: int
+    control_variate: DeepControlVariate | None = None
     regressions: dict[tuple[int, bytes], PairedRegression] = field(default_factory=dict)
 
     def solve(
@@ -155,7 +159,10 @@ class _Run:
         players = _only(solver.players, active)
         needed = exact_evals(n_active, len(solver.background))
         exact = n_active <= MOST_EXACT_PLAYERS and needed <= solver.max_evals
-        per_row = 8 * n_outputs * (2**n_active if exact else 2 * solver.max_evals)
+        sampled = 2 * solver.max_evals
+        if solver.control_variate is not None:
+            sampled += 2 * len(solver.background) * n_active
+        per_row = 8 * n_outputs * (2**n_active if exact else sampled)
         per_chunk = max(1, int(get_config()["working_memory"] * 2**20 / per_row))
         for start in range(0, len(members), per_chunk):
             part = members[start : start + per_chunk]
@@ -190,27 +197,35 @@ class _Run:
         self, members: np.ndarray, players: Players, active: np.ndarray
     ) -> Iterator[Solved]:
         solver = self.solver
-        n_pairs = (solver.max_evals - 1) // 2
+        known = _Known.of(solver, self.rows[members], players)
+        n_pairs = (solver.max_evals - 1 - known.n_evals) // 2
         whole = paired_design(
             players.n_players,
             n_pairs,
             solver.background.weights,
             check_random_state(solver.design_seed),
         )
-        waiting = members
+        # Positions among the members, of those whose sampling goes on.
+        waiting = np.arange(len(members))
         seen = np.empty((len(members), 0, self.totals.shape[1]))
         for design in self._stages(whole):
-            drawn = self._half_differences(waiting, players, design[seen.shape[1] :])
-            seen = np.concatenate([seen, drawn], axis=1)
+            fresh = design[seen.shape[1] :]
+            drawn = self._half_differences(members[waiting], players, fresh)
+            seen = np.concatenate([seen, drawn - known.half_differences(fresh, waiting)], axis=1)
+            totals = self.totals[members[waiting]]
             values, errors = _solve_outputs(
-                solver.regression(design, players, active), seen, self.totals[waiting]
+                solver.regression(design, players, active),
+                seen,
+                totals - known.means[waiting].sum(axis=1),
             )
+            values = values + known.means[waiting]
             done = np.ones(len(waiting), dtype=bool)
             if len(design) < n_pairs and self.tol is not None:
-                distance = np.abs(self.totals[waiting]).max(axis=1)
+                distance = np.abs(totals).max(axis=1)
                 done = errors.max(axis=(1, 2)) <= self.tol * distance
-            n_evals = 1 + 2 * len(design)
-            yield Solved(waiting[done], active, values[done], errors[done], n_evals, True)
+            n_evals = 1 + known.n_evals + 2 * len(design)
+            finished = members[waiting[done]]
+            yield Solved(finished, active, values[done], errors[done], n_evals, True)
             waiting, seen = waiting[~done], seen[~done]
             if len(waiting) == 0:
                 return
@@ -244,6 +259,36 @@ class _Run:
         return halves
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What a control variate says of some rows: nothing where there is none."""
+
+    contributions: np.ndarray | None  # (n, n_background, p, n_outputs)
+    means: np.ndarray  # (n, p, n_outputs), over the background: what is added back
+    n_evals: int
+
+    @classmethod
+    def of(cls, solver: RowSolver, rows: np.ndarray, players: Players) -> _Known:
+        if solver.control_variate is None:
+            shape = (len(rows), players.n_players, len(solver.base_values))
+            return cls(None, np.zeros(shape), 0)
+        contributions = solver.control_variate.contributions(rows, players)
+        means = np.einsum("nbpo,b->npo", contributions, solver.background.weights)
+        return cls(contributions, means, solver.control_variate.n_evals)
+
+    def half_differences(self, design: PairedDesign, waiting: np.ndarray) -> np.ndarray:
+        """Return what the contributions say of the pairs, shape (n_waiting, n_pairs, n_outputs)."""
+        halves = np.zeros((len(waiting), len(design), self.means.shape[2]))
+        if self.contributions is None:
+            return halves
+        signs = np.where(design.coalitions, 0.5, -0.5)
+        for reference in np.unique(design.references):
+            met = design.references == reference
+            against = self.contributions[waiting, reference]
+            halves[:, met] = np.einsum("kp,npo->nko", signs[met], against)
+        return halves
+
+
 def _only(players: Players, active: np.ndarray) -> Players:
     """Return the partition into the active players; the cells of the others join the first.
 
@@ -264,6 +309,5 @@ def _solve_outputs(
     n_rows, n_pairs, n_outputs = halves.shape
     games = np.moveaxis(halves, 2, 1).reshape(-1, n_pairs)
     solved = regression.solve(games, totals.reshape(-1))
-    return tuple(  # type: ignore[return-value]
-        np.moveaxis(part.reshape(n_rows, n_outputs, -1), 1, 2) for part in solved
-    )
+    values, errors = (np.moveaxis(part.reshape(n_rows, n_outputs, -1), 1, 2) for part in solved)
+    return values, errors
