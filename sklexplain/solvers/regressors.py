@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from .single_thread import on_one_thread
 from .surrogate import Surrogates, select_features, weighted_moments
 
 _N_GROUPS = 10
 
 
+@on_one_thread
 def fit_regressors(
     regressor: Any,
     offsets: np.ndarray,

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import lars_path_gram
 
+from .single_thread import on_one_thread
+
 SELECTIONS = ("auto", "none", "forward", "highest_weights", "lasso_path")
 # Above this many features `lime` judges all of them at once instead of one after the other.
 _MOST_FORWARD_FEATURES = 6
 _SELECTION_ALPHA = 0.01
+# Enough for controls that others determine.
+_CONTROL_ALPHA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def weighted_moments(offsets: np.ndarray, weights: np.ndarray, outputs: np.ndarr
     return Moments(total, mean_offsets, mean_outputs, gram, cross)
 
 
+@on_one_thread
 def fit_surrogates(
     offsets: np.ndarray,
     weights: np.ndarray,
@@ -182,7 +187,7 @@ def without_controls(
     standardised = controls / np.where(scale > 0, scale, 1)
     both = np.concatenate([offsets, standardised[None]], axis=2)
     moments = weighted_moments(both, weights, outputs)
-    coef, _ = _solve(moments, 1.0, None, both.shape[2])
+    coef, _ = _solve(moments, _CONTROL_ALPHA, None, both.shape[2])
     return outputs - standardised[None] @ coef[:, offsets.shape[2] :]
 
 
