@@ -21,6 +21,7 @@ _HOMES = {
     "GRURegressor": "recurrent",
     "ImportanceDisplay": "display",
     "KernelSHAP": "explainers.kernel_shap",
+    "LIME": "explainers.lime",
     "LSTMClassifier": "recurrent",
     "LSTMRegressor": "recurrent",
     "PermutationImportance": "explainers.permutation",
@@ -50,8 +51,9 @@ if TYPE_CHECKING:
     from .datasets import load_google_stock, make_sequences
     from .display import ImportanceDisplay, SequenceDisplay, plot
     from .explainers.deep_shap import DeepSHAP
-    from .explainers.kernel_shap import KernelSHAP
     from .explainers.front_door import SHAP
+    from .explainers.kernel_shap import KernelSHAP
+    from .explainers.lime import LIME
     from .explainers.permutation import PermutationImportance
     from .explainers.tree_shap import TreeSHAP
     from .recurrent import (

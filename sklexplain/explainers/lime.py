@@ -1,0 +1,456 @@
+"""LIME: a linear model that imitates any model near one row."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.linear_model import Ridge
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_memory, has_fit_parameter
+from tqdm.auto import tqdm
+
+from ..core.explanation import Explanation
+from ..core.models import OUTPUTS, Model
+from ..core.perturb import run_rows
+from ..core.players import Players
+from ..core.tables import RowCodec
+from ..solvers.discretize import DISCRETIZERS
+from ..solvers.regressors import fit_regressors
+from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
+from .base import AttributionExplainer
+from .lime_draws import (
+    ColumnDraws,
+    are_cells,
+    categorical_positions,
+    make_draws,
+    refuse_missing,
+    refuse_vanished,
+    row_chunks,
+)
+from .lime_outputs import DrawOutputs, Run
+from .lime_reading import condition_weights, explained_columns, explained_outputs, pick_rows
+
+_MOST_SHARED_ROWS, _MOST_OWN_ROWS = 100, 20
+
+
+class LIME(AttributionExplainer):
+    """Coefficients of a linear model that imitates the estimator around each row.
+
+    The row is perturbed, the estimator answers for the perturbed rows, and a ridge regression that
+    gives near ones more weight is fitted to the answers. How the row is perturbed depends on the
+    players:
+
+    - **Players of one cell** (columns of a table, ``players="cell"`` of windows): every cell is
+      drawn from its distribution in the training rows. With a `discretizer` it is first cut into
+      bins; a coefficient then says what it does to the output that the value lies in its bin (``2.1
+      < close ≤ 3.4``) rather than in another one. The same holds for categorical columns. Without
+      one (``discretizer=None``) numbers are drawn from a normal distribution, and a coefficient is
+      a slope, for one standard deviation.
+    - **Players of several cells** (features over all time steps, time steps, groups): each is
+      present or replaced by that of a training row, by the flip of a coin. A coefficient says what
+      it does to the output that the player is the row's own. `discretizer`, `center` and
+      `categorical_features` are not used.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline, nn.Module or function
+        Cloned and fitted, unless it is a `FrozenEstimator`, a bare module or a function, which
+        are taken as they are.
+    players : str, array of int, mapping or Players, default="auto"
+        What is perturbed together: see :func:`make_players`. ``"auto"`` is columns of tables and
+        whole features of windows.
+    n_samples : int, default=5000
+        Rows that a surrogate is fitted to: the explained row and ``n_samples - 1`` draws.
+    kernel_width : float, default=None
+        The weight of a draw at distance d is ``exp(-d² / (2 kernel_width²))``. Distances are in
+        standard deviations; a bin, category or replaced player that differs counts 1. None is
+        ``0.75 * sqrt(n_players)``.
+    discretizer : {"quartile", "decile", "entropy"} or None, default="quartile"
+        ``"entropy"`` takes the splits of a small decision tree that predicts `y` from the column.
+    center : {"mean", "row"}, default="mean"
+        Around what normal draws lie, with ``discretizer=None``: the training mean, or the row.
+    categorical_features : list of int or str, default=None
+        Columns, or features of windows, whose values have no order. Columns of a DataFrame that
+        are not numbers always are.
+    feature_selection : {"auto", "none", "forward", "highest_weights", "lasso_path"}, \
+            default="auto"
+        How `n_features` players are chosen: see the solver's
+        :func:`~sklexplain.solvers.surrogate.select_features`.
+    n_features : int, default=None
+        Players with a coefficient other than 0, for each row and output. None keeps all.
+    surrogate : linear regressor, default=None
+        None is ``Ridge(alpha=1)``. Any Ridge is solved for many rows at once; another regressor
+        that takes `sample_weight` and has `coef_` is fitted row by row.
+    labels : list or int, default=None
+        Of several outputs, those to explain: a list of class labels (or positions, or names of
+        outputs), or the number of classes with the highest output, row by row. None explains all.
+    output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
+        What is explained; ``"auto"`` takes probabilities where there are any.
+    batch_size : int or "auto", default="auto"
+        Perturbed rows run at a time.
+    feature_names : list of str, default=None
+        Names of the variables where X is an array.
+    n_jobs : int, default=None
+        Workers for running the estimator, through joblib. Torch models use their own threads.
+    memory : str, path or joblib.Memory, default=None
+        Where the estimator's outputs are kept chunk by chunk, so that a run that was stopped goes
+        on where it was. The estimator is recognised by its answers for a few rows.
+    random_state : int, RandomState or None, default=None
+        Of the draws, which are fixed by `fit`.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+    draws_ : ColumnDraws or ReplacementDraws
+        How rows are perturbed.
+    kernel_width_ : float
+    players_ : Players
+    output_names_ : tuple of str
+        Empty for a single output; ``"top 1"``, … where `labels` is a number.
+    importances_, importances_std_ : ndarray of shape (n_players,)
+        Mean and standard deviation of the absolute coefficients over up to 100 training rows (20
+        where each row needs draws of its own), computed when first asked for.
+    feature_importances_ : ndarray of shape (n_columns,)
+        The same, where players are columns.
+
+    Notes
+    -----
+    In the explanation, `base_values` are the intercepts, `conditions` say what each coefficient
+    speaks of, `std_errors` are over draws (the limit of the bootstrap; of a surrogate other than
+    Ridge by a jackknife over ten groups of draws) and `diagnostics` hold
+
+    - ``"surrogate_predictions"``: the surrogate's own output for the row;
+    - ``"local_r2"``: its weighted R², how far the linear story goes;
+    - ``"effective_draws"``: (Σw)² / Σw², how many draws the kernel leaves;
+    - ``"n_evals"``: the evaluations that the row's result rests on;
+    - ``"labels"``: the classes, where `labels` is a number.
+
+    Binned draws, and normal draws around the mean, do not depend on the explained row: they are run
+    through the estimator once, when first needed, and serve every later row
+    (``params["n_evals_run"]`` says what a call has run). Rows stay independent of one another.
+
+    Source: Ribeiro, Singh and Guestrin (2016) and the authors' package `lime`, whose distributions,
+    kernel, ridge and selection rules these are. Departures, on purpose: a column with no more
+    distinct values than bins has a bin for each, and a bin of a single value draws that value
+    (`lime` draws between values that never occur, or 0); a constant column does not vary and has
+    coefficient 0 (`lime` varies it by a standard deviation of 1); so has a category that no
+    training row has, with a warning. Where players are replaced, what the values of the replacing
+    rows do to the output is taken out by regression first; expected coefficients stay the same,
+    and are found with fewer draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklexplain import LIME
+    >>> X = np.random.default_rng(0).normal(size=(500, 3))
+    >>> explainer = LIME(lambda X: 2 * X[:, 0] - X[:, 1], discretizer=None, random_state=0).fit(X)
+    >>> explainer.transform([[1.0, 1.0, 1.0]]).round(1) + 0
+    array([[ 2., -1.,  0.]])
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        **AttributionExplainer._parameter_constraints,
+        "n_samples": [Interval(Integral, 2, None, closed="left")],
+        "kernel_width": [Interval(Real, 0, None, closed="neither"), None],
+        "discretizer": [StrOptions(set(DISCRETIZERS)), None],
+        "center": [StrOptions({"mean", "row"})],
+        "categorical_features": ["array-like", None],
+        "feature_selection": [StrOptions(set(SELECTIONS))],
+        "n_features": [Interval(Integral, 1, None, closed="left"), None],
+        "surrogate": [HasMethods(["fit", "predict"]), None],
+        "labels": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "output": [StrOptions(set(OUTPUTS))],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Integral, None],
+        "memory": "no_validation",
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        players: Any = "auto",
+        n_samples: int = 5000,
+        kernel_width: float | None = None,
+        discretizer: str | None = "quartile",
+        center: str = "mean",
+        categorical_features: Any = None,
+        feature_selection: str = "auto",
+        n_features: int | None = None,
+        surrogate: Any = None,
+        labels: Any = None,
+        output: str = "auto",
+        batch_size: int | str = "auto",
+        feature_names: Any = None,
+        n_jobs: int | None = None,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.players = players
+        self.n_samples = n_samples
+        self.kernel_width = kernel_width
+        self.discretizer = discretizer
+        self.center = center
+        self.categorical_features = categorical_features
+        self.feature_selection = feature_selection
+        self.n_features = n_features
+        self.surrogate = surrogate
+        self.labels = labels
+        self.output = output
+        self.batch_size = batch_size
+        self.feature_names = feature_names
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> LIME:
+        """Fit the estimator and learn the distributions of the training rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns) or \
+                (n_samples, n_timesteps, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        **fit_params : dict
+            For the estimator's `fit`.
+
+        Returns
+        -------
+        self : LIME
+
+        Raises
+        ------
+        ValueError
+            If X has missing values and its cells are to be drawn, or if a parameter does not fit
+            the data.
+        """
+        if self.discretizer == "entropy" and y is None:
+            raise ValueError('discretizer="entropy" needs y, but fit was called without it')
+        if self.surrogate is not None and not has_fit_parameter(self.surrogate, "sample_weight"):
+            raise ValueError(
+                f"surrogate={self.surrogate!r} takes no sample_weight; use a linear regressor "
+                "that does, such as Ridge or Lasso"
+            )
+        check_memory(self.memory)
+        rows = self._fit_estimator(X, y, **fit_params)
+        n_players = self.players_.n_players
+        self.kernel_width_ = 0.75 * np.sqrt(n_players)
+        if self.kernel_width is not None:
+            self.kernel_width_ = float(self.kernel_width)
+        random_state = check_random_state(self.random_state)
+        categorical = categorical_positions(self.categorical_features, self.players_.feature_names)
+        self.draws_ = make_draws(
+            rows,
+            self.players_,
+            self.n_samples - 1,
+            discretizer=self.discretizer,
+            center=self.center,
+            categorical=categorical | set(self.codec_.categories),
+            target=np.asarray(y) if self.discretizer == "entropy" else None,
+            seed=random_state.randint(np.iinfo(np.int32).max),
+        )
+        self._outputs = DrawOutputs(self.draws_, self.memory)
+        model = self._model(self.codec_)
+        names = model.output_names(run_rows(model, rows[:1]).shape[1])
+        self._label_positions, self.output_names_ = explained_outputs(self.labels, names)
+        most = _MOST_OWN_ROWS if self.draws_.around_row else _MOST_SHARED_ROWS
+        self.importance_rows_ = rows[np.sort(random_state.permutation(len(rows))[:most])]
+        self.__dict__.pop("_importances_cache", None)
+        return self
+
+    def _check_rows(self, rows: np.ndarray, players: Players) -> None:
+        if self.n_features is not None and self.n_features > players.n_players:
+            raise ValueError(
+                f"n_features={self.n_features} is more than the {players.n_players} players"
+            )
+        categorical_positions(self.categorical_features, players.feature_names)
+        if are_cells(players):
+            refuse_missing(rows, players)
+
+    def _model(self, codec: RowCodec) -> Model:
+        return Model(self.explained_estimator_, output=self.output, codec=codec)
+
+    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+        codec = self.codec_ if codec is None else codec
+        draws, model = self.draws_, self._model(codec)
+        if isinstance(draws, ColumnDraws):
+            refuse_missing(rows, self.players_)
+            draws.warn_of_unseen(rows, codec.categories)
+        pieces = []
+        with tqdm(
+            total=self._outputs.n_left(len(rows)),
+            desc="LIME",
+            unit="eval",
+            unit_scale=True,
+            disable=not self.verbose,
+        ) as progress:
+            run = Run(model, self.batch_size, self.n_jobs, progress.update)
+            own = self._outputs.of_rows(run, rows)
+            columns = explained_columns(self._label_positions, own)
+            sizes = (len(rows), draws.n_draws, self.players_.n_players, own.shape[1])
+            for part in row_chunks(*sizes):
+                outputs = self._outputs.around(run, rows[part], own[part])
+                outputs = np.take_along_axis(outputs, columns[part][:, None], axis=2)
+                pieces.append(self._fit_chunk(rows[part], outputs, part.start))
+        fitted = _joined([surrogates for surrogates, _ in pieces])
+        diagnostics = {
+            "surrogate_predictions": fitted.predictions,
+            "local_r2": fitted.scores,
+            "effective_draws": np.concatenate([n_effective for _, n_effective in pieces]),
+            "n_evals": np.full(len(rows), self.n_samples),
+        }
+        if isinstance(self.labels, Integral):
+            names = np.asarray(model.output_names(own.shape[1]))
+            diagnostics["labels"] = names[columns]
+        predictions = np.take_along_axis(own, columns, axis=1)
+        explanation = self._explanation(rows, fitted, predictions, diagnostics)
+        params = {**explanation.params, "output": model.method, "n_evals_run": run.n_evals}
+        return replace(
+            explanation, params=params, conditions=draws.conditions(rows, codec.categories)
+        )
+
+    def _fit_chunk(
+        self, rows: np.ndarray, outputs: np.ndarray, first: int
+    ) -> tuple[Surrogates, np.ndarray]:
+        """Fit the surrogates of some rows; also return how many draws the kernel leaves each."""
+        draws, surrogate = self.draws_, self.surrogate
+        offsets, positions = draws.offsets(rows), draws.positions(rows)
+        weights = kernel_weights(offsets, self.kernel_width_)
+        refuse_vanished(weights, offsets, first, self.kernel_width_)
+        n_effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+        n_effective = np.broadcast_to(n_effective, len(rows))
+        data = (offsets, weights, outputs, positions)
+        chosen: dict[str, Any] = {
+            "selection": self.feature_selection,
+            "n_features": self.n_features,
+        }
+        if surrogate is None or _is_plain_ridge(surrogate):
+            alpha = 1.0 if surrogate is None else surrogate.alpha
+            controls = draws.controls()
+            return fit_surrogates(*data, alpha=alpha, controls=controls, **chosen), n_effective
+        return fit_regressors(surrogate, *data, **chosen), n_effective
+
+    def _explanation(
+        self,
+        rows: np.ndarray,
+        fitted: Surrogates,
+        predictions: np.ndarray,
+        diagnostics: dict[str, np.ndarray],
+    ) -> Explanation:
+        single = not self.output_names_
+        intercepts = fitted.predictions - np.einsum(
+            "rp,rpo->ro", self.draws_.positions(rows), fitted.coef
+        )
+
+        def of_outputs(array: np.ndarray) -> np.ndarray:
+            """Return one number a row, or one a row and output."""
+            array = array if array.ndim > 1 else np.repeat(array[:, None], predictions.shape[1], 1)
+            return array[:, 0] if single else array
+
+        return Explanation(
+            values=fitted.coef[..., 0] if single else fitted.coef,
+            base_values=of_outputs(intercepts),
+            predictions=of_outputs(predictions),
+            data=rows,
+            players=self.players_,
+            output_names=self.output_names_,
+            method="LIME",
+            params={
+                "n_samples": self.n_samples,
+                "kernel_width": self.kernel_width_,
+                "sampling": self.draws_.sampling,
+                "discretizer": self.discretizer,
+                "feature_selection": self.feature_selection,
+                "n_features": self.n_features,
+            },
+            std_errors=fitted.std_errors[..., 0] if single else fitted.std_errors,
+            diagnostics={name: of_outputs(array) for name, array in diagnostics.items()},
+        )
+
+    def as_list(self, row: Any, label: Any = None) -> list[tuple[str, float]]:
+        """Return one row's explanation as `lime` gives it: conditions with their weights.
+
+        Parameters
+        ----------
+        row : array-like, or Explanation
+            One sample, or the explanation of one: ``explainer.explain(X)[7]``.
+        label : default=None
+            Which output: a class label, an output's name or position. None is the only output,
+            the second of two classes, or of more classes the one with the highest output.
+
+        Returns
+        -------
+        list of (str, float)
+            The largest absolute weight first; players that were not selected are left out.
+
+        Raises
+        ------
+        ValueError
+            If several rows are given, if the label is unknown, or if one of several targets has
+            to be named.
+        """
+        explanation = row if isinstance(row, Explanation) else self.explain(self._as_table(row))
+        return condition_weights(
+            explanation,
+            label,
+            classes=bool(self._model(self.codec_).class_names),
+            selected=self.n_features is not None,
+        )
+
+    def _as_table(self, row: Any) -> Any:
+        """Return one sample as a table or stack of windows that holds it alone."""
+        if hasattr(row, "to_frame"):
+            return row.to_frame().T.infer_objects()
+        if hasattr(row, "columns"):
+            return row
+        row = np.asarray(row)
+        return row[None] if row.ndim == len(self.row_shape_) else row
+
+    def submodular_pick(self, X: Any, k: int, *, n_features: int = 10) -> np.ndarray:
+        """Choose the k rows whose explanations together show the most (SP-LIME).
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Explanation
+            The candidates, or their explanation.
+        k : int
+        n_features : int, default=10
+            Of each explanation, the conditions with the largest weights count.
+
+        Returns
+        -------
+        ndarray of int, shape (k,)
+            Positions of rows in the order in which they were chosen; see
+            :func:`~sklexplain.solvers.pick.submodular_pick`. Of several outputs, absolute weights
+            are added up.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than k rows.
+        """
+        explanation = X if isinstance(X, Explanation) else self.explain(X)
+        return pick_rows(explanation, k, n_features)
+
+
+def _joined(pieces: list[Surrogates]) -> Surrogates:
+    return Surrogates(
+        *(np.concatenate([getattr(piece, f.name) for piece in pieces]) for f in fields(Surrogates))
+    )
+
+
+def _is_plain_ridge(surrogate: Any) -> bool:
+    """Whether the batched solution is what this regressor would find."""
+    return type(surrogate) is Ridge and surrogate.fit_intercept and not surrogate.positive
