@@ -62,7 +62,7 @@ def demo(
             from .demo import STEPS, run_demo
             from .demo_page import write_demo_page
 
-            cheap = {"max_epochs": 3, "n_repeats": 2, "n_background": 5, "max_evals": 500}
+            cheap = {"max_epochs": 3, "n_repeats": 2, "n_background": 5, "max_evals": 200}
             done = run_demo(on_step=on_step, **(cheap if quick else {}))
             on_step(STEPS[-1])
             report = write_demo_page(done, report)

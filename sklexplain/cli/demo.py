@@ -13,6 +13,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from ..core.explanation import Explanation
 from ..datasets import load_google_stock
+from ..explainers.deep_shap import DeepSHAP
 from ..explainers.kernel_shap import KernelSHAP
 from ..explainers.permutation import PermutationImportance
 from ..windows import make_windows
@@ -57,7 +58,8 @@ class Demo:
     shap : Explanation
         Exact Shapley values of the features for every test window, in dollars.
     shap_by_timestep, shap_by_cell : Explanation
-        Sampled Shapley values of the days and of the single numbers of every test window.
+        Shapley values of the days (sampled) and of the single numbers (DeepSHAP) of every test
+        window.
     """
 
     prices: Any
@@ -111,7 +113,7 @@ def run_demo(
     n_background : int, default=100
         Training windows that stand in for absent features.
     max_evals : int or "auto", default="auto"
-        Model evaluations for the time steps, and for the cells, of one test window.
+        Model evaluations for the time steps of one test window.
     random_state : int, default=0
         Equal seeds give equal numbers.
 
@@ -176,7 +178,14 @@ def run_demo(
         on_step(next(steps))
         shap_by_timestep = shapley("timestep", max_evals)
         on_step(next(steps))
-        shap_by_cell = shapley("cell", max_evals)
+        by_net = DeepSHAP(
+            FrozenEstimator(model),
+            players="cell",
+            background=n_background,
+            feature_names=names,
+            random_state=random_state,
+        ).fit(train_windows, train_target)
+        shap_by_cell = replace(by_net.explain(test_windows), index=dates)
         predictions = model.predict(test_windows)
     return Demo(
         prices=prices,

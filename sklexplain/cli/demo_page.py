@@ -286,6 +286,11 @@ def _time(demo: Demo) -> Section:
 def _precision(explanation: Explanation) -> str:
     """Say how the values were come by and how certain they are."""
     errors = explanation.std_errors
+    if explanation.method == "DeepSHAP":
+        return (
+            "By DeepSHAP, which traces the net back operation by operation: the values of a window "
+            "add up to its prediction, but their division is approximate."
+        )
     if errors is None:
         return "The values are exact for this background."
     evals = int(explanation.diagnostics["n_evals"].max())

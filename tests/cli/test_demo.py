@@ -10,7 +10,7 @@ from sklexplain.cli.demo import ERROR, PRICES, STEPS, run_demo
 from sklexplain.cli.demo_page import write_demo_page
 from tests.pages import Page, assert_asks_nothing_of_the_network
 
-CHEAP = {"max_epochs": 2, "n_repeats": 3, "n_background": 4, "max_evals": 500}
+CHEAP = {"max_epochs": 2, "n_repeats": 3, "n_background": 4, "max_evals": 200}
 
 
 @pytest.fixture(scope="module")
