@@ -33,12 +33,12 @@ from .lime_draws import (
     row_chunks,
 )
 from .lime_outputs import DrawOutputs, Run
-from .lime_reading import condition_weights, explained_columns, explained_outputs, pick_rows
+from .lime_reading import ReadableExplainer, explained_columns, explained_outputs
 
 _MOST_SHARED_ROWS, _MOST_OWN_ROWS = 100, 20
 
 
-class LIME(AttributionExplainer):
+class LIME(ReadableExplainer, AttributionExplainer):
     """Coefficients of a linear model that imitates the estimator around each row.
 
     The row is perturbed, the estimator answers for the perturbed rows, and a ridge regression that
@@ -246,7 +246,7 @@ class LIME(AttributionExplainer):
         check_memory(self.memory)
         rows = self._fit_estimator(X, y, **fit_params)
         n_players = self.players_.n_players
-        self.kernel_width_ = 0.75 * np.sqrt(n_players)
+        self.kernel_width_ = 0.75 * float(np.sqrt(n_players))
         if self.kernel_width is not None:
             self.kernel_width_ = float(self.kernel_width)
         random_state = check_random_state(self.random_state)
@@ -378,71 +378,6 @@ class LIME(AttributionExplainer):
             std_errors=fitted.std_errors[..., 0] if single else fitted.std_errors,
             diagnostics={name: of_outputs(array) for name, array in diagnostics.items()},
         )
-
-    def as_list(self, row: Any, label: Any = None) -> list[tuple[str, float]]:
-        """Return one row's explanation as `lime` gives it: conditions with their weights.
-
-        Parameters
-        ----------
-        row : array-like, or Explanation
-            One sample, or the explanation of one: ``explainer.explain(X)[7]``.
-        label : default=None
-            Which output: a class label, an output's name or position. None is the only output,
-            the second of two classes, or of more classes the one with the highest output.
-
-        Returns
-        -------
-        list of (str, float)
-            The largest absolute weight first; players that were not selected are left out.
-
-        Raises
-        ------
-        ValueError
-            If several rows are given, if the label is unknown, or if one of several targets has
-            to be named.
-        """
-        explanation = row if isinstance(row, Explanation) else self.explain(self._as_table(row))
-        return condition_weights(
-            explanation,
-            label,
-            classes=bool(self._model(self.codec_).class_names),
-            selected=self.n_features is not None,
-        )
-
-    def _as_table(self, row: Any) -> Any:
-        """Return one sample as a table or stack of windows that holds it alone."""
-        if hasattr(row, "to_frame"):
-            return row.to_frame().T.infer_objects()
-        if hasattr(row, "columns"):
-            return row
-        row = np.asarray(row)
-        return row[None] if row.ndim == len(self.row_shape_) else row
-
-    def submodular_pick(self, X: Any, k: int, *, n_features: int = 10) -> np.ndarray:
-        """Choose the k rows whose explanations together show the most (SP-LIME).
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or Explanation
-            The candidates, or their explanation.
-        k : int
-        n_features : int, default=10
-            Of each explanation, the conditions with the largest weights count.
-
-        Returns
-        -------
-        ndarray of int, shape (k,)
-            Positions of rows in the order in which they were chosen; see
-            :func:`~sklexplain.solvers.pick.submodular_pick`. Of several outputs, absolute weights
-            are added up.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than k rows.
-        """
-        explanation = X if isinstance(X, Explanation) else self.explain(X)
-        return pick_rows(explanation, k, n_features)
 
 
 def _joined(pieces: list[Surrogates]) -> Surrogates:
