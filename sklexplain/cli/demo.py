@@ -15,6 +15,7 @@ from ..core.explanation import Explanation
 from ..datasets import load_google_stock
 from ..explainers.deep_shap import DeepSHAP
 from ..explainers.kernel_shap import KernelSHAP
+from ..explainers.lime import LIME
 from ..explainers.permutation import PermutationImportance
 from ..windows import make_windows
 
@@ -32,6 +33,7 @@ STEPS = (
     "Computing Shapley values of features",
     "Computing Shapley values of time steps",
     "Computing Shapley values of single cells",
+    "Fitting a linear surrogate to one day",
     "Writing the page",
 )
 
@@ -60,6 +62,8 @@ class Demo:
     shap_by_timestep, shap_by_cell : Explanation
         Shapley values of the days (sampled) and of the single numbers (DeepSHAP) of every test
         window.
+    lime : Explanation
+        LIME's weights of the features for the first test window.
     """
 
     prices: Any
@@ -78,6 +82,7 @@ class Demo:
     shap: Explanation
     shap_by_timestep: Explanation
     shap_by_cell: Explanation
+    lime: Explanation
 
     def scores(self) -> dict[str, tuple[float, float]]:
         """Return R² and mean absolute error in dollars, of the model and of the naive guess."""
@@ -186,6 +191,9 @@ def run_demo(
             random_state=random_state,
         ).fit(train_windows, train_target)
         shap_by_cell = replace(by_net.explain(test_windows), index=dates)
+        on_step(next(steps))
+        surrogate = LIME(FrozenEstimator(model), feature_names=names, random_state=random_state)
+        lime = surrogate.fit(train_windows, train_target).explain(test_windows[:1])
         predictions = model.predict(test_windows)
     return Demo(
         prices=prices,
@@ -204,6 +212,7 @@ def run_demo(
         shap=shap,
         shap_by_timestep=shap_by_timestep,
         shap_by_cell=shap_by_cell,
+        lime=lime,
     )
 
 

@@ -11,16 +11,16 @@ import numpy as np
 
 from .._version import __version__
 from ..core.explanation import Explanation
-from ..display.page import Facts, Numbers, Picture, Section, Table, inline_svg, svg_axes, write_page
+from ..display.page import Numbers, Picture, Section, Table, inline_svg, svg_axes, write_page
 from ..display.report import (
     importance_picture,
     importance_table,
-    parameters_of,
     row_table,
     sequence_picture,
 )
 from ..display.style import INK, NEGATIVE, POSITIVE
 from .demo import ERROR, PRICES, R2, WINDOW, Demo
+from .demo_about import data_section, dollars, limits_section, model_section
 
 _TITLE = "What a GRU relies on when it predicts Google's share price"
 _WORSE = "mean absolute error added, dollars"
@@ -44,9 +44,9 @@ def write_demo_page(demo: Demo, path: str | PathLike[str]) -> Path:
         _features(demo),
         _time(demo),
         _one_day(demo),
-        _data(demo),
-        _model(demo),
-        _limits(),
+        data_section(demo),
+        model_section(demo),
+        limits_section(),
     ]
     packages = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "torch", "numpy"))
     footer = (
@@ -57,23 +57,19 @@ def write_demo_page(demo: Demo, path: str | PathLike[str]) -> Path:
     return write_page(path, _TITLE, _lead(demo), sections, footer=footer)
 
 
-def _dollars(value: float) -> str:
-    return f"${value:,.2f}"
-
-
 def _lead(demo: Demo) -> str:
     (_, error), (_, naive_error) = demo.scores().values()
     told = (
         f"A recurrent neural net read {WINDOW} trading days of open, high, low, close and volume "
         f"and predicted the close of the next day. On the {len(demo.test_target)} days that it "
-        f"had not seen it was {_dollars(error)} off on average. Guessing that tomorrow's close "
-        f"is today's was {_dollars(naive_error)} off. "
+        f"had not seen it was {dollars(error)} off on average. Guessing that tomorrow's close "
+        f"is today's was {dollars(naive_error)} off. "
     )
     if error >= naive_error:
         apart = float(np.abs(demo.predictions - demo.naive).mean())
         return told + (
             "So the net does not beat the simplest guess there is, as is usual for share prices. "
-            f"Its own predictions lie {_dollars(apart)} from today's close on average. This page "
+            f"Its own predictions lie {dollars(apart)} from today's close on average. This page "
             "shows from which inputs it reads them."
         )
     return told + (
@@ -86,16 +82,16 @@ def _scores(demo: Demo) -> Section:
     scores = demo.scores()
     (r2, error), (naive_r2, naive_error) = scores.values()
     nearer = np.abs(demo.predictions - demo.test_target) < np.abs(demo.naive - demo.test_target)
-    rows = [[name, f"{score:.3f}", _dollars(miss)] for name, (score, miss) in scores.items()]
+    rows = [[name, f"{score:.3f}", dollars(miss)] for name, (score, miss) in scores.items()]
     return Section(
         "How well it predicts",
         blocks=[
             Numbers(
                 [
-                    ("GRU", _dollars(error), f"mean absolute error; R² {r2:.3f}"),
+                    ("GRU", dollars(error), f"mean absolute error; R² {r2:.3f}"),
                     (
                         "“Tomorrow is today”",
-                        _dollars(naive_error),
+                        dollars(naive_error),
                         f"mean absolute error; R² {naive_r2:.3f}",
                     ),
                     (
@@ -178,7 +174,7 @@ def _features(demo: Demo) -> Section:
             "Permutation importance asks: how much worse do the predictions get when one feature "
             "is taken from other days, in the whole window, and the rest left as it is? KernelSHAP "
             "asks: how many dollars does a feature move a prediction away from the average "
-            f"prediction ({_dollars(base)} over {demo.shap.params['n_background']} training "
+            f"prediction ({dollars(base)} over {demo.shap.params['n_background']} training "
             "windows), on average over all orders in which the features can be filled in? "
             + agreement,
         ],
@@ -216,7 +212,7 @@ def _features(demo: Demo) -> Section:
             "are nearly equal, so the net can read the same from any of them and the credit is "
             "divided between them more or less by chance; permuting one alone also makes days "
             "that cannot be, such as a close above the high. All four permuted together cost "
-            f"{_dollars(float(together.importances()[0]))}"
+            f"{dollars(float(together.importances()[0]))}"
             ", which is what the price level is worth to the net. "
             "The two pictures are in the same unit but answer different questions, so their "
             "lengths need not agree."
@@ -235,8 +231,8 @@ def _time(demo: Demo) -> Section:
         [
             "The same two questions, of whole days and of single numbers. Day t is the last of the "
             f"window, t-{WINDOW - 1} the first. Permuting day {steps[order[0]]} costs "
-            f"{_dollars(drops[order[0]])}, the next largest, {steps[order[1]]}, "
-            f"{_dollars(drops[order[1]])}."
+            f"{dollars(drops[order[0]])}, the next largest, {steps[order[1]]}, "
+            f"{dollars(drops[order[1]])}."
         ],
         [
             importance_picture(
@@ -296,7 +292,7 @@ def _precision(explanation: Explanation) -> str:
     evals = int(explanation.diagnostics["n_evals"].max())
     return (
         f"Estimated from {evals:,} evaluations of the net a window; the standard error of a value "
-        f"is {_dollars(float(np.median(errors.max(axis=1))))} at the most, in the median window."
+        f"is {dollars(float(np.median(errors.max(axis=1))))} at the most, in the median window."
     )
 
 
@@ -305,7 +301,7 @@ def _negative_note(explanation: Explanation) -> str:
     if not (drops < 0).any():
         return ""
     return (
-        f"Values below zero (here down to {_dollars(drops.min()).replace('$-', '−$')}) mean that "
+        f"Values below zero (here down to {dollars(drops.min()).replace('$-', '−$')}) mean that "
         "the predictions got no worse, or by chance slightly better."
     )
 
@@ -314,17 +310,18 @@ def _one_day(demo: Demo) -> Section:
     shap = demo.shap
     assert shap.index is not None
     gap = float(np.abs(shap.values.sum(axis=1) + shap.base_values - shap.predictions).max())
-    closeness = "to less than a cent" if gap < 0.01 else f"to {_dollars(gap)}"
+    closeness = "to less than a cent" if gap < 0.01 else f"to {dollars(gap)}"
     return Section(
         "How one prediction comes about",
         [
             f"For {shap.index[0]}, the first test day, the net predicted "
-            f"{_dollars(float(demo.predictions[0]))}; the close was "
-            f"{_dollars(float(demo.test_target[0]))}. The table leads from the average prediction "
+            f"{dollars(float(demo.predictions[0]))}; the close was "
+            f"{dollars(float(demo.test_target[0]))}. The table leads from the average prediction "
             "to this one, feature by feature."
         ],
         [
             row_table(shap, 0, unit="dollars"),
+            _beside_lime(demo),
             sequence_picture(
                 demo.shap_by_cell,
                 "one-day",
@@ -340,79 +337,28 @@ def _one_day(demo: Demo) -> Section:
             "A value says how far the feature, over the whole window, moves this prediction from "
             "the base value. It compares with the background: against other days the same "
             "prediction would be divided differently. The values of a day add up to its "
-            f"prediction, {closeness} on every test day."
+            f"prediction, {closeness} on every test day.",
+            "LIME replaces features at random by those of training windows and fits a linear model "
+            "to what the net then predicts, near windows counting more. A weight says what it does "
+            "to the prediction that the feature is this day's own. The linear model explains "
+            f"{float(demo.lime.diagnostics['local_r2'][0]):.0%} of the variation around this day "
+            "(its weighted R²), and its weights do not add up to the prediction; so the columns "
+            "need not agree, though they should tell the same story.",
         ],
     )
 
 
-def _data(demo: Demo) -> Section:
-    prices = demo.prices
-    n_train, n_test = len(demo.train_target), len(demo.test_target)
-    seen, low, high = demo.train_target, demo.test_target.min(), demo.test_target.max()
-    inside = seen.min() <= low and high <= seen.max()
-    ranges = (
-        f"The closes of the test days, {_dollars(low)} to {_dollars(high)}, lie "
-        + ("inside" if inside else "partly outside")
-        + f" the range of those in training, {_dollars(seen.min())} to {_dollars(seen.max())}. "
-    )
-    return Section(
-        "The data",
-        [
-            "Real daily prices of Google's share, which matplotlib installs as sample data. A "
-            f"window is {WINDOW} successive days; its target is the close of the day after. The "
-            "windows are divided by time, so that no test day was seen in training."
-        ],
-        [
-            Facts(
-                [
-                    ("From", f"{prices.index[0]:%Y-%m-%d}"),
-                    ("To", f"{prices.index[-1]:%Y-%m-%d}"),
-                    ("Rows", f"{len(prices):,} trading days"),
-                    ("Columns", ", ".join(prices.columns)),
-                    ("Windows", f"{n_train + n_test:,} of {WINDOW} days"),
-                    (
-                        "Training",
-                        f"{n_train:,} windows, the first {n_train / (n_train + n_test):.0%}",
-                    ),
-                    ("Test", f"{n_test:,} windows, the last {n_test / (n_train + n_test):.0%}"),
-                    (
-                        "Test days",
-                        f"{demo.test_dates[0]:%Y-%m-%d} to {demo.test_dates[-1]:%Y-%m-%d}",
-                    ),
-                ]
-            )
-        ],
-        [
-            ranges + "A net that reads price levels is not to be trusted beyond the prices that it "
-            "has seen."
-        ],
-    )
-
-
-def _model(demo: Demo) -> Section:
-    model = demo.model
-    return Section(
-        "The model",
-        [
-            f"A GRURegressor: a GRU of {model.hidden_size} units with a linear output, which "
-            "reads the window day by day in raw dollars and shares. It trained for "
-            f"{model.n_iter_} epochs and kept the weights of epoch {model.best_epoch_}, where the "
-            "error on the last tenth of the training windows was lowest. Its hyperparameters were "
-            "chosen by that error too; those that differ from the defaults come first."
-        ],
-        [parameters_of(model, leave_out=("callbacks", "net_params", "verbose"))],
-    )
-
-
-def _limits() -> Section:
-    return Section(
-        "What this page does not say",
-        [
-            "It explains a model, not the market: a feature that the net relies on need not "
-            "cause anything, and a better net might rely on others.",
-            "One net, from one seed, on one share and one split in time. Another seed gives "
-            "somewhat other bars; the whiskers of permutation importance show only how much the "
-            "random permutations matter, not how much the training does.",
-            "Nothing here is advice on what to buy or sell.",
-        ],
+def _beside_lime(demo: Demo) -> Table:
+    """Return SHAP values and LIME's weights of the first test day, feature by feature."""
+    shap, lime = demo.shap.values[0], demo.lime.values[0]
+    assert demo.lime.std_errors is not None
+    errors = demo.lime.std_errors[0]
+    rows = [
+        [demo.shap.players.names[i], f"{shap[i]:+.2f}", f"{lime[i]:+.2f} ± {errors[i]:.2f}"]
+        for i in np.argsort(-np.abs(shap))
+    ]
+    return Table(
+        ["feature", "SHAP value, dollars", "LIME weight, dollars"],
+        rows,
+        "The same day by two methods (LIME ± standard error)",
     )
