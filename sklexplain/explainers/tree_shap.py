@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.base import _fit_context, is_classifier
-from sklearn.pipeline import Pipeline
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 
 from ..core.background import Background, make_background
 from ..core.explanation import Explanation
-from ..core.models import OUTPUTS, Model, unwrapped
+from ..core.models import OUTPUTS
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import COLUMNWISE, AttributionExplainer
+from .base import AttributionExplainer
+from .fitted_trees import FittedTrees, import_shap, refuse_known
 
-_FORESTS = ("Tree", "Forest", "ExtraTrees", "IsolationForest")
-_ROWS_PER_TASK = 256
+_NOTABLE_GAP = 1e-3
 
 
 class TreeSHAP(AttributionExplainer):
@@ -75,9 +75,9 @@ class TreeSHAP(AttributionExplainer):
 
     Notes
     -----
-    Lundberg et al. (2020). Rows whose value equals a threshold of a tree are moved off it, to the
-    middle of the interval that they belong to, because the extension rounds thresholds: unmoved,
-    such rows can be sent down the wrong branch.
+    Lundberg et al. (2020). The extension rounds values and thresholds, and can send a row that
+    lies on a threshold down the wrong branch. So it is given ranks: the number of a column's
+    threshold, and for a value the number of thresholds below it, which no rounding confuses.
 
     Examples
     --------
@@ -137,10 +137,12 @@ class TreeSHAP(AttributionExplainer):
         Raises
         ------
         TypeError
-            If the estimator is not a tree model that shap's extension takes.
+            If the estimator is not a tree model, or one whose predictions are no sum over trees, as
+            with a logarithmic link.
         ImportError
             If shap is missing.
         """
+        refuse_known(self.estimator)
         rows = self._fit_estimator(X, y, **fit_params)
         self.background_ = self._make_background(rows)
         self.importance_rows_ = rows[:100] if self.background_ is None else self.background_.rows
@@ -148,18 +150,28 @@ class TreeSHAP(AttributionExplainer):
             self.explained_estimator_, self.output, self.background_, self.codec_
         )
         outputs = unmasked_outputs(self.tree_.model, self.importance_rows_)
+        # A few rows tell whether the values add up.
+        tried = slice(100 if self.background_ is None else 20)
+        moved = self.tree_.values(self.importance_rows_[tried], None).sum(axis=1)
         if self.background_ is None:
             # One number for all rows, whatever shap calls the expected value of a package's trees.
-            moved = self.tree_.values(self.importance_rows_, None).sum(axis=1)
             self.base_values_ = np.median(outputs - moved, axis=0)
         else:
             self.base_values_ = self.background_.mean(outputs)
+        gaps = np.abs(moved + self.base_values_ - outputs[tried])
+        if _notable(gaps, outputs, self.base_values_):
+            raise TypeError(
+                f"TreeSHAP cannot explain this {type(self.tree_.tree).__name__}: the values of its "
+                f"trees miss its predictions by up to {gaps.max():.3g}, as they do where a link "
+                "function follows (poisson, gamma) or splits are categorical; use KernelSHAP, "
+                "which explains any model"
+            )
         self.output_names_ = self.tree_.model.output_names(outputs.shape[1])
         self.__dict__.pop("_importances_cache", None)
         return self
 
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
-        _import_shap()
+        import_shap()
         if self.codec_.categories:
             named = [self.codec_.columns[column] for column in self.codec_.categories]  # type: ignore[index]
             raise TypeError(
@@ -188,6 +200,13 @@ class TreeSHAP(AttributionExplainer):
         predictions = unmasked_outputs(self.tree_.model, rows)
         base = np.broadcast_to(self.base_values_, predictions.shape).copy()
         gaps = np.abs(values.sum(axis=1) + base - predictions)
+        if len(rows) and _notable(gaps, predictions, self.base_values_):
+            warnings.warn(
+                f"the values miss the prediction by up to {gaps.max():.3g}; see "
+                'diagnostics["completeness_gap"], or use KernelSHAP',
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         single = not self.output_names_
         return Explanation(
             values=values[..., 0] if single else values,
@@ -205,142 +224,8 @@ class TreeSHAP(AttributionExplainer):
         )
 
 
-class FittedTrees:
-    """A fitted tree model with shap's explainer of it: one meaning for every kind of output."""
-
-    def __init__(
-        self, estimator: Any, output: str, background: Background | None, codec: RowCodec
-    ) -> None:
-        self.scalers, self.tree = trees_in(estimator)
-        self.boosted = not any(name in type(self.tree).__name__ for name in _FORESTS)
-        method = self._method(output, background is not None)
-        self.model = self._made_model(estimator, method, codec)
-        self.probability = self.boosted and self.model.method == "predict_proba"
-        self._thresholds = self._found_thresholds()
-        self.explainer = self._made_explainer(background)
-
-    def values(self, rows: np.ndarray, n_jobs: int | None) -> np.ndarray:
-        """Return the values of cells, shape (n_rows, n_columns, n_outputs)."""
-        moved = self._off_thresholds(self._scaled(rows))
-        most = min(_ROWS_PER_TASK, -(-len(rows) // effective_n_jobs(n_jobs)))
-        parts = Parallel(n_jobs=n_jobs)(
-            delayed(self.explainer.shap_values)(moved[i : i + most], check_additivity=False)
-            for i in range(0, len(rows), most)
-        )
-        values = np.concatenate(parts)
-        values = values[:, :, None] if values.ndim == 2 else values
-        return np.concatenate([-values, values], axis=2) if self.probability else values
-
-    def _method(self, output: str, interventional: bool) -> str:
-        """Return the output to explain, refusing what the algorithm cannot."""
-        if not is_classifier(self.tree):
-            return output
-        if output == "predict":
-            raise ValueError(
-                'output="predict" gives class labels, which are no sum over trees; use '
-                '"predict_proba" or "decision_function"'
-            )
-        if not self.boosted:
-            return output
-        possible = interventional and len(self.tree.classes_) == 2
-        if output == "auto":
-            return "decision_function"
-        if output == "predict_proba" and not possible:
-            raise ValueError(
-                'output="predict_proba" of a boosted classifier needs two classes and a '
-                'background; give background=100, use output="decision_function", or KernelSHAP'
-            )
-        return output
-
-    def _made_model(self, estimator: Any, method: str, codec: RowCodec) -> Model:
-        if method != "decision_function" or hasattr(unwrapped(estimator), "decision_function"):
-            return Model(estimator, output=method, codec=codec)
-        # XGBoost and LightGBM have their margins under another name.
-        package = type(self.tree).__module__.split(".")[0]
-        raw = {"xgboost": "output_margin", "lightgbm": "raw_score"}.get(package)
-        if raw is None:
-            return Model(estimator, output=method, codec=codec)
-        return Model(lambda rows: estimator.predict(rows, **{raw: True}), codec=codec)
-
-    def _shap(self, **kind: Any) -> Any:
-        shap = _import_shap()
-        try:
-            return shap.TreeExplainer(self.tree, **kind)
-        except Exception as error:
-            raise TypeError(
-                f"TreeSHAP cannot explain {type(self.tree).__name__}: {error} It explains trees, "
-                "forests and gradient boosting; KernelSHAP explains any model, DeepSHAP torch nets"
-            ) from error
-
-    def _made_explainer(self, background: Background | None) -> Any:
-        if background is None:
-            return self._shap(feature_perturbation="tree_path_dependent")
-        rows = self._off_thresholds(self._scaled(background.rows))
-        return self._shap(
-            # Otherwise shap draws 100 rows of its own.
-            data=_import_shap().maskers.Independent(rows, max_samples=len(rows)),
-            feature_perturbation="interventional",
-            model_output="probability" if self.probability else "raw",
-        )
-
-    def _scaled(self, rows: np.ndarray) -> np.ndarray:
-        for scaler in self.scalers:
-            rows = scaler.transform(rows)
-        return rows
-
-    def _found_thresholds(self) -> list[np.ndarray]:
-        """Return the sorted thresholds of each column, over all trees."""
-        trees = self._shap(feature_perturbation="tree_path_dependent").model
-        inner = trees.children_left >= 0
-        return [
-            np.unique(trees.thresholds[inner & (trees.features == column)])
-            for column in range(self.tree.n_features_in_)
-        ]
-
-    def _off_thresholds(self, rows: np.ndarray) -> np.ndarray:
-        """Move values to the middle of the interval between thresholds that they lie in."""
-        if not type(self.tree).__module__.startswith("sklearn."):
-            return rows
-        # Trees and forests compare in single precision, so that decides the interval.
-        single = not type(self.tree).__name__.startswith("HistGradientBoosting")
-        seen = rows.astype(np.float32) if single else rows
-        moved = rows.astype(float)
-        for column, thresholds in enumerate(self._thresholds):
-            if len(thresholds) == 0:
-                continue
-            ends = np.concatenate([[thresholds[0] - 2], thresholds, [thresholds[-1] + 2]])
-            middles = (ends[:-1] + ends[1:]) / 2
-            present = ~np.isnan(rows[:, column])
-            interval = np.searchsorted(thresholds, seen[present, column], side="left")
-            moved[present, column] = middles[interval]
-        return moved
-
-
-def trees_in(estimator: Any) -> tuple[list[Any], Any]:
-    """Return the scalers before a tree model, and the tree model.
-
-    Raises
-    ------
-    TypeError
-        If anything else stands before it.
-    """
-    core = unwrapped(estimator)
-    if not isinstance(core, Pipeline):
-        return [], core
-    steps = [step for _, step in core.steps[:-1] if step not in (None, "passthrough")]
-    strange = [step for step in steps if not isinstance(step, COLUMNWISE)]
-    if strange:
-        raise TypeError(
-            f"TreeSHAP cannot follow the step {type(strange[0]).__name__} before the trees; use "
-            "KernelSHAP, which explains whole pipelines"
-        )
-    scalers, tree = trees_in(core.steps[-1][1])
-    return steps + scalers, tree
-
-
-def _import_shap() -> Any:
-    try:
-        import shap
-    except ImportError as error:
-        raise ImportError("TreeSHAP needs shap: pip install 'sklexplain[shap]'") from error
-    return shap
+def _notable(gaps: np.ndarray, outputs: np.ndarray, base_values: np.ndarray) -> bool:
+    """Whether values miss the outputs by more than rounding and a part of their distance."""
+    distances = np.abs(outputs - base_values).max(axis=0)
+    rounding = 1e-5 * np.abs(outputs).max(axis=0)
+    return bool(np.any(gaps.max(axis=0) > _NOTABLE_GAP * distances + rounding))
