@@ -16,10 +16,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.background import Background, make_background
 from ..core.explanation import Explanation
-from ..core.models import OUTPUTS, Head, Model, unwrapped
+from ..core.models import OUTPUTS, Head, Model, is_plain, unwrapped
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import COLUMNWISE, AttributionExplainer
+from .base import AttributionExplainer
+from .inside import opened, package, refuse_strange
 
 _NOTABLE_GAP = 1e-3
 
@@ -149,6 +150,7 @@ class DeepSHAP(AttributionExplainer):
         TypeError
             If the estimator holds no torch net, or does more with its output than can be traced.
         """
+        _refuse_known(self.estimator)
         rows = self._fit_estimator(X, y, **fit_params)
         self.background_ = self._make_background(rows)
         self.importance_rows_ = self.background_.rows
@@ -195,8 +197,8 @@ class DeepSHAP(AttributionExplainer):
             gaps[part] = result.gaps.double().cpu().numpy()
             distances[part] = result.distances.double().cpu().numpy()
             uncovered.update(result.uncovered)
-        _warn_of_gaps(gaps, distances, uncovered)
-        return self._explanation(rows, values, predictions, gaps, uncovered)
+        _warn_of_gaps(gaps, distances, predictions, uncovered)
+        return self._explanation(rows, values, predictions, gaps, uncovered, net.model.method)
 
     def _parts(self, rows: np.ndarray, n_outputs: int) -> Any:
         from tqdm.auto import tqdm
@@ -215,6 +217,7 @@ class DeepSHAP(AttributionExplainer):
         predictions: np.ndarray,
         gaps: np.ndarray,
         uncovered: set[str],
+        output: str,
     ) -> Explanation:
         base = np.broadcast_to(self.base_values_, predictions.shape).copy()
         single = not self.output_names_
@@ -228,7 +231,7 @@ class DeepSHAP(AttributionExplainer):
             method="DeepSHAP",
             params={
                 "n_background": len(self.background_),
-                "output": self.output,
+                "output": output,
                 "uncovered": sorted(uncovered),
             },
             diagnostics={"completeness_gap": gaps[:, 0] if single else gaps},
@@ -239,9 +242,15 @@ class TracedNet:
     """A torch module with what comes before and after it, as tensors."""
 
     def __init__(
-        self, model: Model, module: Any, head: Head, scalers: tuple[Any, ...] = ()
+        self,
+        model: Model,
+        module: Any,
+        head: Head,
+        scalers: tuple[Any, ...] = (),
+        codec: RowCodec | None = None,
     ) -> None:
         self.model, self.module, self.head, self.scalers = model, module, head, scalers
+        self.codec = RowCodec() if codec is None else codec
 
     def tensor(self, rows: np.ndarray) -> Any:
         """Return rows, scaled, on the module's device and in its type; weights as they are."""
@@ -249,9 +258,12 @@ class TracedNet:
 
         from ..inference import module_device, module_dtype
 
-        if rows.ndim > 1:
+        if rows.ndim > 1 and self.scalers:
+            # As the table that the scalers were fitted on, in its types.
+            table = self.codec.decode(rows)
             for scaler in self.scalers:
-                rows = scaler.transform(rows)
+                table = scaler.transform(table)
+            rows = np.asarray(table)
         rows = np.ascontiguousarray(rows)
         return torch.as_tensor(rows).to(module_device(self.module), module_dtype(self.module))
 
@@ -271,26 +283,19 @@ def traced_net(estimator: Any, output: str, codec: RowCodec) -> TracedNet:
         If there is none, or if something stands around it that cannot be traced.
     """
     core = unwrapped(estimator)
+    core = unwrapped(getattr(core, "best_estimator_", core))
     if isinstance(core, Pipeline):
         steps = [step for _, step in core.steps[:-1] if step not in (None, "passthrough")]
-        strange = [step for step in steps if not isinstance(step, COLUMNWISE)]
-        if strange:
-            raise TypeError(
-                f"DeepSHAP cannot trace the step {type(strange[0]).__name__} between the rows and "
-                "the net; put it before SlidingWindow, or use KernelSHAP, which explains any model"
-            )
-        inner = traced_net(core.steps[-1][1], output, RowCodec())
-        return TracedNet(inner.model, inner.module, inner.head, (*steps, *inner.scalers))
+        refuse_strange(steps, "DeepSHAP")
+        inner = traced_net(core.steps[-1][1], output, RowCodec() if steps else codec)
+        return TracedNet(inner.model, inner.module, inner.head, (*steps, *inner.scalers), codec)
     if isinstance(core, TransformedTargetRegressor):
         inner = traced_net(core.regressor_, output, codec)
         head = _rescaled(inner.head, core)
-        return TracedNet(inner.model, inner.module, head, inner.scalers)
-    model = Model(estimator, output=output, codec=codec)
+        return TracedNet(inner.model, inner.module, head, inner.scalers, codec)
+    model = Model(core, output=output, codec=codec)
     if model.module is None or model.head is None:
-        raise TypeError(
-            f"DeepSHAP needs a torch net, but {type(core).__name__} holds none that gives "
-            f"{model.method!r}; KernelSHAP explains any model, TreeSHAP trees"
-        )
+        raise _no_net(core, f" that gives {model.method!r}")
     return TracedNet(model, model.module, model.head)
 
 
@@ -300,8 +305,11 @@ def _rescaled(head: Head, estimator: TransformedTargetRegressor) -> Head:
 
     transformer = estimator.transformer_
     n_targets = getattr(transformer, "n_features_in_", 1) or 1
-    probes = np.vstack([np.zeros(n_targets), np.eye(n_targets), 2 * np.eye(n_targets) + 1])
-    images = np.asarray(transformer.inverse_transform(probes), dtype=float)
+    # Beyond zero on both sides, because what is clipped may be linear on one.
+    unit = np.eye(n_targets)
+    probes = np.vstack([np.zeros(n_targets), unit, -1e3 * unit, -unit, 2 * unit + 1, 1e3 * unit])
+    with np.errstate(all="ignore"):
+        images = np.asarray(transformer.inverse_transform(probes), dtype=float)
     images = images.reshape(len(probes), -1)
     offset = images[0]
     matrix = images[1 : n_targets + 1] - offset
@@ -319,12 +327,30 @@ def _rescaled(head: Head, estimator: TransformedTargetRegressor) -> Head:
     return rescaled
 
 
+def _refuse_known(estimator: Any) -> None:
+    """Refuse, before it is fitted, an estimator that cannot hold a net that can be traced."""
+    steps, core = opened(estimator)
+    no_module = is_plain(core) and not hasattr(core, "parameters")
+    if no_module or package(core) in ("sklearn", "xgboost", "lightgbm", "catboost"):
+        raise _no_net(core)
+    refuse_strange(steps, "DeepSHAP")
+
+
+def _no_net(core: Any, giving: str = "") -> TypeError:
+    return TypeError(
+        f"DeepSHAP needs a torch net, but {type(core).__name__} holds none{giving}; KernelSHAP "
+        "explains any model, TreeSHAP trees"
+    )
+
+
 def working_bytes() -> int:
     """Return scikit-learn's `working_memory` in bytes."""
     return int(get_config()["working_memory"] * 2**20)
 
 
-def _warn_of_gaps(gaps: np.ndarray, distances: np.ndarray, uncovered: set[str]) -> None:
+def _warn_of_gaps(
+    gaps: np.ndarray, distances: np.ndarray, predictions: np.ndarray, uncovered: set[str]
+) -> None:
     if uncovered:
         warnings.warn(
             f"no rule covers {', '.join(sorted(uncovered))}; the plain gradient was used there",
@@ -333,8 +359,11 @@ def _warn_of_gaps(gaps: np.ndarray, distances: np.ndarray, uncovered: set[str]) 
         )
     if gaps.size == 0:
         return
-    # Relative to the output's largest distance: a row whose output hardly differs has no scale.
-    relative = gaps.max(axis=0) / np.maximum(distances.max(axis=0), np.finfo(float).tiny)
+    # Against the output's largest distance: a row whose output hardly differs has no scale, and
+    # differences of the size of rounding have none at all.
+    rounding = np.finfo(np.float32).eps / _NOTABLE_GAP * np.abs(predictions).max(axis=0)
+    scale = np.maximum(distances.max(axis=0), rounding)
+    relative = gaps.max(axis=0) / np.maximum(scale, np.finfo(float).tiny)
     if relative.max() > _NOTABLE_GAP:
         warnings.warn(
             f"the values miss the prediction by up to {relative.max():.2%} of its distance from a "
