@@ -10,8 +10,10 @@ from sklearn.base import _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..core.background import make_background
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS
+from ..core.players import Players
 from ..core.tables import RowCodec
 from .base import AttributionExplainer
 from .deep_shap import DeepSHAP
@@ -27,14 +29,17 @@ class SHAP(AttributionExplainer):
     ==================================== ============================= =====================
     estimator                            players                       method
     ==================================== ============================= =====================
-    trees, forests, gradient boosting,   columns                       :class:`TreeSHAP`,
-    with shap installed                                                exact
+    trees, forests and gradient boosting columns                       :class:`TreeSHAP`,
+    that it is exact for                                               exact
     any                                  few enough to enumerate       :class:`KernelSHAP`,
                                          within `max_evals`            exact
     torch nets that can be traced        any                           :class:`DeepSHAP`
     any other                            any                           :class:`KernelSHAP`,
                                                                        sampled
     ==================================== ============================= =====================
+
+    Trees come first only with shap installed, with a background of equal weights, and not for the
+    probabilities of boosting, which are no sum over trees.
 
     Parameters
     ----------
@@ -48,7 +53,8 @@ class SHAP(AttributionExplainer):
     max_evals : int, "auto" or "exact", default="auto"
         Of :class:`KernelSHAP`.
     output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
-        What is explained; ``"auto"`` takes probabilities where there are any.
+        What is explained; ``"auto"`` takes probabilities where there are any, except that of
+        boosted trees it takes the decision function, as :class:`TreeSHAP` does.
     feature_names : list of str, default=None
         Names of the variables where X is an array.
     n_jobs : int, default=None
@@ -133,18 +139,7 @@ class SHAP(AttributionExplainer):
             "random_state": self.random_state,
             "verbose": self.verbose,
         }
-        kernel = KernelSHAP(fitted, max_evals=self.max_evals, n_jobs=self.n_jobs, **shared)
-        candidates: list[Any] = []
-        if self.players_.level == "column":
-            candidates.append(TreeSHAP(fitted, n_jobs=self.n_jobs, **shared))
-        kernel.fit(X, y)
-        if not kernel.enumerates:
-            candidates.append(DeepSHAP(fitted, **shared))
-        self.explainer_ = kernel
-        for candidate in candidates:
-            if _explains(candidate, X, y):
-                self.explainer_ = candidate
-                break
+        self.explainer_ = self._chosen(fitted, shared, X, y)
         self.background_ = self.explainer_.background_
         self.base_values_ = self.explainer_.base_values_
         self.output_names_ = self.explainer_.output_names_
@@ -152,6 +147,25 @@ class SHAP(AttributionExplainer):
         self.importance_rows_ = self.explainer_.importance_rows_
         self.__dict__.pop("_importances_cache", None)
         return self
+
+    def _chosen(self, fitted: Any, shared: dict[str, Any], X: Any, y: Any) -> Any:
+        """Return the first explainer of the table that takes the estimator, fitted."""
+        if self.players_.level == "column":
+            trees = TreeSHAP(fitted, n_jobs=self.n_jobs, **shared)
+            if _explains(trees, X, y) and trees.tree_.is_exact:
+                return trees
+        kernel = KernelSHAP(fitted, max_evals=self.max_evals, n_jobs=self.n_jobs, **shared)
+        kernel.fit(X, y)
+        if kernel.enumerates:
+            return kernel
+        deep = DeepSHAP(fitted, **shared)
+        return deep if _explains(deep, X, y) else kernel
+
+    def _check_rows(self, rows: np.ndarray, players: Players) -> None:
+        background = self.background
+        if hasattr(background, "columns"):
+            background = self._encoded(background)[0]
+        make_background(background, rows, random_state=0)
 
     @property
     def method_(self) -> str:
@@ -170,10 +184,13 @@ class SHAP(AttributionExplainer):
 
 
 def _explains(explainer: Any, X: Any, y: Any) -> bool:
-    """Fit the explainer and try it on one row; False if it does not take this estimator."""
+    """Fit the explainer and try it on one row; False if it does not take this estimator.
+
+    What is wrong whatever the method, KernelSHAP says, because it comes last.
+    """
     try:
         explainer.fit(X, y)
         explainer._explain_rows(explainer.importance_rows_[:1])
-    except (TypeError, ImportError, NotImplementedError):
+    except (TypeError, ValueError, ImportError, NotImplementedError):
         return False
     return True
