@@ -254,10 +254,10 @@ def _dual_basis(
             rows = np.moveaxis(background, 0, 1).reshape(background.shape[1], -1)
             alike = rows @ rows.T / n_players
             kernel += triples * alike[np.ix_(design.references, design.references)]
-    weighted = _beside(root_weights[:, None] * kernel * root_weights, main_basis)
-    weighted = _beside(weighted.T, main_basis)
+    whole = root_weights[:, None] * kernel * root_weights
+    weighted = _beside(_beside(whole, main_basis).T, main_basis)
     spectrum, basis = eigh((weighted + weighted.T) / 2)
-    kept = spectrum > 1e-10 * max(spectrum[-1], 1e-300)
+    kept = _above_rounding(spectrum, np.trace(whole))
     basis, spectrum = basis[:, kept], spectrum[kept]
     return basis, spectrum, (main @ kernel * root_weights) @ basis
 
@@ -266,9 +266,10 @@ def _primal_basis(
     features: np.ndarray, root_weights: np.ndarray, main_basis: np.ndarray, main: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what `_dual_basis` does, where there are fewer features than pairs."""
-    beside = _beside(features * root_weights[:, None], main_basis)
+    whole = features * root_weights[:, None]
+    beside = _beside(whole, main_basis)
     spectrum, vectors = eigh(beside.T @ beside)
-    kept = spectrum > 1e-10 * max(spectrum[-1] if len(spectrum) else 0, 1e-300)
+    kept = _above_rounding(spectrum, np.sum(whole**2))
     spectrum, vectors = spectrum[kept], vectors[:, kept]
     # The kernel is features @ features.T, and the eigenvectors diagonalise beside.T @ beside.
     return (
@@ -276,6 +277,11 @@ def _primal_basis(
         spectrum,
         (main @ features) @ (vectors * np.sqrt(spectrum)),
     )
+
+
+def _above_rounding(spectrum: np.ndarray, trace: float) -> np.ndarray:
+    """Return which eigenvalues are not zero, given what they added up to before the signs left."""
+    return spectrum > max(1e-10 * spectrum.max(initial=0), 1e-13 * trace)
 
 
 def _triple_features(signs: np.ndarray) -> np.ndarray:
