@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .single_thread import on_one_thread
+
 # Prior variances of the ways in which a contribution may depend on the background row: linearly
 # and smoothly on the player's own cells, linearly on the model's output, smoothly on the whole row.
 _OWN_LINEAR, _OWN_SMOOTH, _OUTPUT, _WHOLE_SMOOTH = 1.0, 0.3, 1.0, 0.3
@@ -13,6 +15,7 @@ _MOST_FEATURES = 1000
 _MOST_LANDMARKS = 200
 
 
+@on_one_thread
 def background_features(
     rows: np.ndarray, labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
