@@ -20,7 +20,7 @@ from .models import Model
 from .players import Players
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
-_LARGEST_BATCH = 16_384
+_LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
 _TASKS_PER_WORKER = 4
 
@@ -58,7 +58,7 @@ def evaluate(
     batch_size : int or "auto", default="auto"
         Masked rows run at a time. ``"auto"`` is the size at which the model runs fastest: for
         torch modules by :func:`sklexplain.inference.rows_per_batch`, else as many as
-        scikit-learn's `working_memory` allows, up to 16,384.
+        scikit-learn's `working_memory` allows, up to 32,768.
     n_jobs : int, optional
         Workers, through joblib. A torch module is not divided: its own threads use the cores.
     on_progress : callable, optional

@@ -303,7 +303,7 @@ class TestMemory:
         expected = rows_per_batch(module, (8,), torch.device("cpu"))
         assert rows_in_batch(Model(module), (8,), "auto") == expected
         assert rows_in_batch(Model(module), (8,), 5) == 5
-        assert rows_in_batch(Model(wave), (8,), "auto") == 16_384
+        assert rows_in_batch(Model(wave), (8,), "auto") == 32_768
 
 
 class TestErrors:
