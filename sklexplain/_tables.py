@@ -34,6 +34,11 @@ def check_kind(X: Any) -> None:
             "needs no windowing."
         )
     if not hasattr(X, "columns"):
+        if isinstance(X, np.ndarray) and X.dtype.kind in "US" and X.size:
+            raise ValueError(
+                f"X holds text ({str(X.flat[0])!r} first), not numbers. Encode or drop those "
+                "columns; an array with text in one column holds its numbers as text too."
+            )
         return
     refused = [name for name in dict.fromkeys(X.columns) if not _is_numeric(X[name])]
     if refused:

@@ -184,6 +184,11 @@ class BaseNetEstimator(BaseEstimator):
             callbacks.append(("gradient_clip", GradientNormClipping(self.gradient_clip)))
         if self.verbose == 1:
             callbacks.append(("progress", EpochProgress()))
+        for callback in self.callbacks or []:
+            if not hasattr(callback[-1] if isinstance(callback, tuple) else callback, "initialize"):
+                raise TypeError(
+                    f"callbacks holds {callback!r}. Give skorch callbacks or (name, callback) pairs"
+                )
         # Cloned, because skorch keeps state in its callbacks and a parameter must not change.
         callbacks += clone(self.callbacks or [], safe=False)
         if n_valid:
@@ -287,6 +292,9 @@ class BaseNetRegressor(RegressorMixin, BaseNetEstimator):
     _net_class: ClassVar = RegressorNet
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+        if y.dtype.kind in "US":
+            name = type(self).__name__
+            raise ValueError(f"{name} takes numbers, but y holds text. Labels are for classifiers.")
         with np.errstate(over="ignore"):
             targets = np.asarray(y, dtype=np.float32)
         if not np.isfinite(targets).all():

@@ -26,6 +26,7 @@ REGRESSOR_CASES = {
     "no time steps": (lambda X, y: (X[:, :0], y), {}, "no time steps"),
     "y holds NaN": (lambda X, y: (X, bad(y, np.nan)), {}, "y contains NaN"),
     "y holds text": (lambda X, y: (X, bad(y, "up")), {}, "takes numbers.*'up'"),
+    "y is text": (lambda X, y: (X, y.astype(str)), {}, "takes numbers.*y holds text"),
     "y too large": (lambda X, y: (X, bad(y, 1e300)), {}, "y .*too large for float32"),
     "y too short": (lambda X, y: (X, y[:-1]), {}, r"inconsistent numbers of samples: \[300, 299\]"),
     "y missing": (lambda X, y: (X, None), {}, "requires y"),
@@ -94,6 +95,12 @@ def test_weights_need_a_loss_for_each_row(windows, target, quick):
     loader = GRURegressor(**quick, net_params={"iterator_train": torch.utils.data.DataLoader})
     with pytest.raises(ValueError, match="iterator_train"):
         loader.fit(windows, target, sample_weight=np.ones(300))
+
+
+def test_what_is_no_callback_is_refused(windows, target, quick):
+    for callbacks in (["stop"], [("stop", 3)]):
+        with pytest.raises(TypeError, match=r"callbacks holds .*Give skorch callbacks"):
+            GRURegressor(**quick, callbacks=callbacks).fit(windows, target)
 
 
 def test_one_class_is_refused(windows, quick):
