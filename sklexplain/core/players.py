@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -273,7 +274,14 @@ def _mapped_players(
     if len(set(player_names)) != len(player_names):
         raise ValueError(f"players names groups {player_names}; names must be unique as text")
     for player, (name, members) in enumerate(mapping.items()):
-        listed = [members] if isinstance(members, str | int | np.integer) else list(members)
+        if isinstance(members, str | int | np.integer):
+            members = [members]
+        if not isinstance(members, Iterable):
+            raise TypeError(
+                f"players[{name!r}]={members!r}; give a column, or a list of columns or of "
+                "(timestep, feature) pairs"
+            )
+        listed = list(members)
         if not listed:
             raise ValueError(f"players[{name!r}] is empty; give it at least one column")
         for member in listed:
@@ -378,8 +386,8 @@ def cluster_players(
     >>> cluster_players(X, feature_names=["a", "b", "a_again"]).names
     ('a + a_again', 'b')
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold={threshold} must be a correlation between 0 and 1")
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold!r} must be a correlation between 0 and 1")
     if feature_names is None and hasattr(X, "columns"):
         feature_names = [str(name) for name in X.columns]
     values = check_array(X, allow_nd=True, dtype=float, input_name="X", ensure_min_samples=2)

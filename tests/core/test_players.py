@@ -170,6 +170,11 @@ class TestMapping:
         with pytest.raises(TypeError, match="give column names, column indices or"):
             make_players({"a": [member]}, (3,))
 
+    @pytest.mark.parametrize("members", [1.5, None])
+    def test_members_that_are_no_list(self, members):
+        with pytest.raises(TypeError, match=r"players\['a'\]=.*give a column, or a list"):
+            make_players({"a": members}, (3,))
+
 
 class TestErrors:
     @pytest.mark.parametrize(
@@ -269,6 +274,9 @@ class TestClusterPlayers:
             cluster_players([[1.0, np.nan], [2.0, 3.0]])
         with pytest.raises(ValueError, match="4-D"):
             cluster_players(np.ones((2, 2, 2, 2)))
+        for threshold in (2, "high"):
+            with pytest.raises(ValueError, match=f"threshold={threshold!r} must be a correlation"):
+                cluster_players(np.eye(3), threshold=threshold)
 
     def test_pass_as_players(self, table):
         players = cluster_players(table)
