@@ -160,8 +160,13 @@ def chosen_method(estimator: Any, output: str) -> str:
         if tagged and (is_regressor(estimator) or _is_unlabelled_skorch(estimator)):
             return "predict"
         candidates = ("predict_proba", "decision_function")
-        return next((name for name in candidates if hasattr(estimator, name)), "predict")
+        output = next((name for name in candidates if hasattr(estimator, name)), "predict")
     if not hasattr(estimator, output):
+        if isinstance(estimator, _AdaptedRegressor):
+            raise ValueError(
+                f"output={output!r}, but a function, module or net without a task only predicts; "
+                'wrap it with as_estimator(model, task="classifier")'
+            )
         available = [name for name in OUTPUTS[1:] if hasattr(estimator, name)]
         raise ValueError(
             f"output={output!r}, but {type(estimator).__name__} has only {available}; choose one "
@@ -374,9 +379,9 @@ def as_estimator(
     Raises
     ------
     TypeError
-        If `obj` can neither be called nor predict.
+        If `obj` can neither be called nor predict, or is a class.
     ValueError
-        If `task` is unknown.
+        If `task` is unknown, or `classes` are given to a regressor.
 
     Examples
     --------
@@ -388,6 +393,8 @@ def as_estimator(
     """
     if task not in ("regressor", "classifier"):
         raise ValueError(f'task={task!r} must be "regressor" or "classifier"')
+    if isinstance(obj, type):
+        raise TypeError(f"{obj.__name__} is a class; give a trained instance of it")
     if isinstance(obj, FrozenEstimator):
         return obj
     if is_plain(obj) or _is_skorch(obj):
@@ -395,6 +402,8 @@ def as_estimator(
             raise ValueError("the skorch net is not trained yet; call its fit first")
         if task == "classifier" or (_is_skorch(obj) and is_classifier(obj)):
             return FrozenEstimator(_AdaptedClassifier(obj, classes))
+        if classes is not None:
+            raise ValueError(f'classes={classes!r} are for task="classifier", but {task=}')
         return FrozenEstimator(_AdaptedRegressor(obj))
     if hasattr(obj, "predict"):
         check_is_fitted(obj)

@@ -41,6 +41,18 @@ def _as_estimator(estimator: Any) -> Any:
     return as_estimator(estimator) if is_plain(estimator) else estimator
 
 
+def _check_is_model(estimator: Any) -> None:
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator={estimator.__name__} is a class; give an instance, {estimator.__name__}(…)"
+        )
+    if not (is_plain(estimator) or hasattr(estimator, "fit")):
+        raise TypeError(
+            f"estimator={estimator!r} can neither be fitted nor called; give an estimator, a "
+            "Pipeline, a trained torch module or a function of the rows"
+        )
+
+
 def is_frozen(estimator: Any) -> bool:
     """Whether fitting the explainer leaves this estimator as it is."""
     return is_plain(estimator) or isinstance(estimator, FrozenEstimator)
@@ -66,6 +78,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
 
         Sets `estimator_`, `players_` and what is needed to read further rows.
         """
+        _check_is_model(self.estimator)
         codec = RowCodec.from_rows(X)
         encoded = codec.encode(X)
         if not _makes_windows(self.estimator):
@@ -114,13 +127,13 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
             self._refuse_missing(rows)
         return rows, codec
 
-    def _refuse_missing(self, rows: np.ndarray) -> None:
+    def _refuse_missing(self, rows: np.ndarray, name: str = "X") -> None:
         if not self.codec_.categories and not _allows_nan(self.explained_estimator_):
             finite = np.isfinite(rows)
             if not finite.all():
                 row = int(np.argwhere(~finite)[0][0])
                 raise ValueError(
-                    f"X holds NaN or infinite values (first in row {row}), which "
+                    f"{name} holds NaN or infinite values (first in row {row}), which "
                     f"{type(unwrapped(self.explained_estimator_)).__name__} does not take; impute "
                     "or drop them"
                 )
@@ -164,6 +177,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     @property
     def classes_(self) -> np.ndarray:
         """The class labels of the inner estimator."""
+        check_is_fitted(self)
         return self.estimator_.classes_
 
     @available_if(_estimator_has("predict"))
@@ -193,6 +207,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     @property
     def feature_importances_(self) -> np.ndarray:
         """One importance a column of X, where the players are columns."""
+        check_is_fitted(self)
         if self.players_.level != "column":
             raise AttributeError(
                 f"feature_importances_ needs one player a column, but players={self.players!r}; "
@@ -217,6 +232,14 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         Returns
         -------
         Explanation
+
+        Raises
+        ------
+        ValueError
+            If the rows are not shaped as those of `fit`, hold NaN that the estimator does not take,
+            or get a NaN or infinite output from the model.
+        NotFittedError
+            Before `fit`.
         """
         check_is_fitted(self)
         rows, codec = self._encoded(X)

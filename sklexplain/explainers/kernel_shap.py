@@ -204,11 +204,20 @@ class KernelSHAP(AttributionExplainer):
         Returns
         -------
         self : KernelSHAP
+
+        Raises
+        ------
+        ValueError
+            If the players, the background, the budget, `output` or `link` do not fit the rows or
+            the estimator, or if the model gives NaN or infinite values.
+        TypeError
+            If `estimator` is no model, or `players` or `background` of no known kind.
         """
         rows = self._fit_estimator(X, y, **fit_params)
         random_state = check_random_state(self.random_state)
         design_seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.background_ = self._make_background(rows)
+        self._refuse_missing(self.background_.rows, "background")
         self.importance_rows_ = self.background_.rows
         outputs = unmasked_outputs(self._model(), self.background_.rows, "background row")
         self.base_values_ = self.background_.mean(outputs)

@@ -164,6 +164,7 @@ class TestEstimators:
             (LinearRegression(), "predict_proba", r"LinearRegression has only \['predict'\]"),
             (RidgeClassifier(), "predict_proba", r"only \['predict', 'decision_function'\]"),
             (LinearRegression(), "probability", "'probability' is not one of"),
+            (StandardScaler(), "auto", r"StandardScaler has only \[\]"),
         ],
     )
     def test_outputs_that_are_not_there(self, estimator, output, message):
@@ -200,6 +201,8 @@ class TestFunctions:
     def test_no_other_outputs(self, model):
         with pytest.raises(ValueError, match=r"needs an estimator; .*as_estimator\(.*classifier"):
             Model(model, output="predict_proba")
+        with pytest.raises(ValueError, match=r"only predicts; wrap it with as_estimator\("):
+            Model(as_estimator(model), output="predict_proba")
 
 
 class TestModules:
@@ -456,6 +459,10 @@ class TestAsEstimator:
     def test_what_is_no_trained_model(self):
         with pytest.raises(TypeError, match="int can neither be called nor predict"):
             as_estimator(3)
+        with pytest.raises(TypeError, match="Net is a class; give a trained instance"):
+            as_estimator(Net)
+        with pytest.raises(ValueError, match=r"classes=\['a'\] are for task=\"classifier\""):
+            as_estimator(Net(), classes=["a"])
         with pytest.raises(ValueError, match="task='cluster' must be"):
             as_estimator(Net(), "cluster")
         with pytest.raises(ValueError, match="not trained yet"):

@@ -85,7 +85,22 @@ class TestDelegation:
             with pytest.raises(NotFittedError):
                 call(X)
         assert not hasattr(unfitted, "importances_")
-        assert not hasattr(unfitted, "feature_importances_")
+        for learned in ("feature_importances_", "classes_"):
+            with pytest.raises(NotFittedError):
+                getattr(unfitted, learned)
+
+    @pytest.mark.parametrize(
+        ("estimator", "message"),
+        [
+            (Ridge, r"estimator=Ridge is a class; give an instance, Ridge\(…\)"),
+            (nn.Linear, "estimator=Linear is a class"),
+            (None, "estimator=None can neither be fitted nor called; give an estimator"),
+            ("Ridge", "estimator='Ridge' can neither"),
+        ],
+    )
+    def test_what_is_no_model(self, explainer, estimator, message):
+        with pytest.raises(TypeError, match=message):
+            explainer(estimator).fit(X, y)
 
     def test_kind_of_estimator(self, explainer):
         assert is_regressor(explainer(Ridge()))

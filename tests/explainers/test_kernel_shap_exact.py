@@ -174,6 +174,12 @@ class TestAgainstEnumeration:
         np.testing.assert_array_equal(explainer.background_.rows, again.background_.rows)
         assert len(KernelSHAP(tangle).fit(X).background_) == 60
 
+    def test_background_with_missing_values(self):
+        with pytest.raises(ValueError, match=r"background holds NaN.*first in row 1"):
+            KernelSHAP(Ridge(), background=[[0.0] * X.shape[1], [np.nan] * X.shape[1]]).fit(
+                X, X[:, 0]
+            )
+
     @pytest.mark.parametrize("link", ["identity", "logit"])
     def test_recurrent_classifier(self, link):
         inner = GRUClassifier(hidden_size=3, max_epochs=2, random_state=0, early_stopping=False)
