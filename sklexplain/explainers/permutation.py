@@ -170,9 +170,24 @@ class PermutationImportance(BaseExplainer):
         Returns
         -------
         self : PermutationImportance
+
+        Raises
+        ------
+        ValueError
+            If the players, the scorer, `max_samples` or the lengths do not fit; if `cv` and `X_val`
+            are both given, or only one of `X_val` and `y_val`; if `sample_weight` is given to an
+            estimator that takes none.
+        TypeError
+            If `estimator` is no model, or cannot be scored without `scoring`.
         """
         if self.cv is not None and X_val is not None:
             raise ValueError("cv and X_val both say which rows to measure on; give one of them")
+        if (X_val is None) != (y_val is None) and y is not None:
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(f"{missing} is missing; X_val and y_val are given together")
+        if self.scoring is not None:
+            # What no scorer is called is told before a model is fitted.
+            check_scoring(scoring=self.scoring)
         self._fit_estimator(X, y, **self._weighted(sample_weight), **fit_params)
         random_state = check_random_state(self.random_state)
         if self.cv is not None:

@@ -595,6 +595,14 @@ class TestErrors:
         with pytest.raises(ValueError, match=message):
             PermutationImportance(Ridge(), **params).fit(X, y)
 
+    def test_unknown_scorer_is_told_before_fitting(self):
+        class Untrainable(Ridge):
+            def fit(self, X, y):
+                raise RuntimeError("hours of training")
+
+        with pytest.raises(ValueError, match="'r3'"):
+            PermutationImportance(Untrainable(), scoring=["r2", "r3"]).fit(X, y)
+
     def test_weights_that_the_estimator_does_not_take(self):
         with pytest.raises(ValueError, match=r"KNeighborsRegressor\.fit takes none"):
             PermutationImportance(KNeighborsRegressor()).fit(X, y, sample_weight=np.ones(80))
@@ -609,6 +617,12 @@ class TestErrors:
     def test_two_answers_to_which_rows(self):
         with pytest.raises(ValueError, match="cv and X_val both say"):
             PermutationImportance(Ridge(), cv=3).fit(X, y, X_val=X, y_val=y)
+
+    def test_half_of_the_rows_to_measure_on(self):
+        with pytest.raises(ValueError, match="y_val is missing"):
+            PermutationImportance(Ridge()).fit(X, y, X_val=X)
+        with pytest.raises(ValueError, match="X_val is missing"):
+            PermutationImportance(Ridge()).fit(X, y, y_val=y)
 
 
 def test_forest_of_classes_on_windows():
