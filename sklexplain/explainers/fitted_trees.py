@@ -26,6 +26,8 @@ _TREE_MODULES = (
     "sklearn.ensemble._hist_gradient_boosting.",
 )
 _ROWS_PER_TASK = 256
+# The extension numbers nodes in 16 bits where there is a background.
+_MOST_NODES = 2**15 - 1
 
 
 class FittedTrees:
@@ -115,6 +117,10 @@ class FittedTrees:
                     model_output="probability" if self.probability else "raw",
                 )
         trees = explainer.model
+        if background is not None and trees.children_left.shape[1] > _MOST_NODES:
+            raise _no_trees(
+                self.tree, f" of more than {_MOST_NODES} nodes a tree with a background"
+            )
         for column, thresholds in enumerate(self.thresholds):
             here = _splits(trees, column)
             trees.thresholds[here] = np.searchsorted(thresholds, trees.thresholds[here])
@@ -135,7 +141,7 @@ class FittedTrees:
         if not interventional and package(self.tree) != "sklearn":
             return []
         trees = self._shap(feature_perturbation="tree_path_dependent").model
-        if np.any(getattr(trees, "threshold_types", 0)):
+        if np.any(trees.threshold_types > 0):
             # Categorical splits have sets of codes in the place of thresholds.
             return []
         return [
