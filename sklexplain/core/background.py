@@ -26,6 +26,14 @@ class Background:
     ------
     ValueError
         If there is no row, or if the weights do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklexplain import Background
+    >>> background = Background(np.array([[0.0, 1.0], [4.0, 1.0]]), weights=[3, 1])
+    >>> background.mean(background.rows)
+    array([1., 1.])
     """
 
     rows: np.ndarray

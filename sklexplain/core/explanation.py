@@ -54,6 +54,20 @@ class Explanation:
         ``"2.1 < close[t] ≤ 3.4"``.
     diagnostics : mapping from name to ndarray shaped as `base_values`
         What a method reports of each sample and output, such as how well a surrogate fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklexplain import KernelSHAP
+    >>> X = np.array([[0.0, 0.0], [2.0, 4.0], [4.0, 2.0]])
+    >>> explainer = KernelSHAP(lambda X: 3 * X[:, 0] + X[:, 1], feature_names=["open", "close"])
+    >>> explanation = explainer.fit(X).explain(X)
+    >>> explanation[1].values
+    array([[0., 2.]])
+    >>> explanation[:, "open"].values.ravel()
+    array([-6.,  0.,  6.])
+    >>> explanation.importances()
+    array([4.        , 1.33333333])
     """
 
     values: np.ndarray

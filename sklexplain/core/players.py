@@ -32,6 +32,16 @@ class Players:
         The shape of one sample: (n_columns,) or (n_timesteps, n_features).
     level : {"column", "feature", "timestep", "cell", "custom"}
     feature_names : tuple of str, length shape[-1]
+
+    Examples
+    --------
+    >>> from sklexplain import make_players
+    >>> players = make_players("timestep", (2, 3))
+    >>> players.names, players.labels.tolist()
+    (('t-1', 't'), [0, 0, 0, 1, 1, 1])
+    >>> players.cell_mask([[True, False]])[0].astype(int)
+    array([[1, 1, 1],
+           [0, 0, 0]])
     """
 
     labels: np.ndarray

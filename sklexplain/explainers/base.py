@@ -251,6 +251,11 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
     def transform(self, X: Any) -> np.ndarray:
         """Return the attributions of rows as a table.
 
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns) or \
+                (n_samples, n_timesteps, n_features)
+
         Returns
         -------
         ndarray of shape (n_samples, n_players * n_outputs)
