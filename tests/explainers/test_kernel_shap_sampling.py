@@ -108,6 +108,23 @@ class TestTruth:
         assert np.all(errors < 0.05)
         assert np.all(errors < 0.5 * relative_errors(explanation, unweighted))
 
+    @pytest.mark.parametrize("weights", [None, [0.4, 0.3, 0.2, 0.1, 0]])
+    def test_background_rows_are_met_in_turn_or_by_their_weight(self, weights):
+        background = Background(np.hstack([np.arange(5)[:, None], drawn(5, 9)]), weights)
+        met = np.zeros(6)
+
+        def function(rows):
+            np.add.at(met, rows[:, 0].astype(int), 1)
+            return games(rows)[:, 1]
+
+        explainer = KernelSHAP(function, background=background, max_evals=2001, random_state=0)
+        explainer.fit(background.rows)
+        met[:] = 0
+        explainer.explain(np.full((1, 10), 5.0))
+        # One of each pair takes the first column from the background, the other from the row.
+        np.testing.assert_allclose(met[:5], 1000 * background.weights, atol=1)
+        assert met[5] == 1001
+
     @FEW
     @given(
         n_players=st.integers(2, 9),
