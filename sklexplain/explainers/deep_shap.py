@@ -264,7 +264,8 @@ class TracedNet:
             for scaler in self.scalers:
                 table = scaler.transform(table)
             rows = np.asarray(table)
-        rows = np.ascontiguousarray(rows)
+        # A copy, because torch takes neither what may not be written nor negative strides.
+        rows = np.array(rows, order="C")
         return torch.as_tensor(rows).to(module_device(self.module), module_dtype(self.module))
 
     def run(self, rows: np.ndarray) -> np.ndarray:
@@ -315,7 +316,8 @@ def _rescaled(head: Head, estimator: TransformedTargetRegressor) -> Head:
     matrix = images[1 : n_targets + 1] - offset
     if not np.allclose(images, probes @ matrix + offset, rtol=1e-6, atol=1e-9):
         raise TypeError(
-            f"DeepSHAP needs a linear transformer of the target, but {transformer!r} is not; use "
+            "DeepSHAP needs a linear transformer of the target, but "
+            f"{type(transformer).__name__} is not; use "
             "KernelSHAP, which explains any model"
         )
 
