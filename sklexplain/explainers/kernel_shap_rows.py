@@ -24,6 +24,9 @@ MOST_EXACT_PLAYERS = 20
 # Pairs in the first stage of a run that stops by `tol`; every further stage doubles the sample.
 _FIRST_PAIRS = 128
 _MOST_REGRESSIONS = 8
+# What the rows that are solved together may hold: a quarter of a million evaluations, enough to
+# keep any model busy, and little beside the model's own memory.
+_CHUNK_BYTES = 4 * 2**20
 
 
 def exact_evals(n_players: int, n_background: int) -> int:
@@ -163,7 +166,8 @@ class _Run:
         if solver.control_variate is not None:
             sampled += 2 * len(solver.background) * n_active
         per_row = 8 * n_outputs * (2**n_active if exact else sampled)
-        per_chunk = max(1, int(get_config()["working_memory"] * 2**20 / per_row))
+        most_bytes = min(_CHUNK_BYTES, get_config()["working_memory"] * 2**20)
+        per_chunk = max(1, int(most_bytes / per_row))
         for start in range(0, len(members), per_chunk):
             part = members[start : start + per_chunk]
             if exact:
