@@ -251,7 +251,9 @@ class KernelSHAP(AttributionExplainer):
         if self.control_variate is None or self.enumerates:
             return None
         n_evals = EVALS_PER_REFERENCE * len(self.background_)
-        affordable = n_evals <= self.max_evals_ // 2
+        # What is left must do for the regression.
+        needed = n_evals + max(n_evals, 4 * self.players_.n_players + 1)
+        affordable = needed <= self.max_evals_
         worth_it = affordable and self.max_evals_ <= _MOST_DEEP_EVALS * len(self.background_)
         if self.control_variate == "auto" and not (
             worth_it and self.link == "identity" and uses_torch(self.explained_estimator_)
@@ -260,7 +262,7 @@ class KernelSHAP(AttributionExplainer):
         if not affordable:
             raise ValueError(
                 f'control_variate="deep" costs {n_evals} of max_evals={self.max_evals_}; raise '
-                "max_evals to twice that, take fewer background rows, or leave it out"
+                f"max_evals to {needed}, take fewer background rows, or leave it out"
             )
         if self.link != "identity":
             raise ValueError(f'control_variate="deep" needs link="identity", not {self.link!r}')

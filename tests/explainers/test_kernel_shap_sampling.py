@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import config_context
@@ -13,6 +14,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from torch import nn
 
 from sklexplain import Background, KernelSHAP
 from tests.games import NAMES, Counted, games, known_values
@@ -501,6 +503,46 @@ class TestWindows:
         assert explanation.std_errors is not None
         assert root_mean_square(explanation.values - truth) < 0.15 * root_mean_square(truth)
         assert np.mean(np.abs(explanation.values - truth) <= 3 * explanation.std_errors) > 0.9
+
+
+class TestNets:
+    X = drawn(60, 10)
+
+    @staticmethod
+    def net():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(10, 32), nn.Tanh(), nn.Linear(32, 2)).double().eval()
+
+    @pytest.mark.parametrize("control_variate", ["auto", "deep", None])
+    @pytest.mark.parametrize(("n_background", "max_evals"), [(10, 65), (20, 141), (1, 101)])
+    def test_whatever_is_known_of_them(self, control_variate, n_background, max_evals):
+        params = {"background": self.X[:n_background], "control_variate": control_variate}
+        exact = KernelSHAP(self.net(), max_evals="exact", **params).fit(self.X)
+        truth = exact.explain(self.X[50:54]).values
+        covered = []
+        for seed in range(30):
+            explainer = KernelSHAP(self.net(), max_evals=max_evals, random_state=seed, **params)
+            explanation = explainer.fit(self.X).explain(self.X[50:54])
+            assert np.all(explanation.diagnostics["n_evals"] <= max_evals)
+            gap = explanation.values.sum(axis=1) + explanation.base_values - explanation.predictions
+            np.testing.assert_allclose(gap, 0, atol=1e-10)
+            covered.append(np.abs(explanation.values - truth) <= 2 * explanation.std_errors)
+        assert 0.9 <= np.mean(covered) <= 0.99
+
+    @pytest.mark.parametrize("max_evals", range(41, 71, 3))
+    def test_any_budget_that_suffices(self, max_evals):
+        """What is spent on knowing the net is not missing in the regression."""
+        explainer = KernelSHAP(
+            self.net(), background=self.X[:10], max_evals=max_evals, random_state=0
+        ).fit(self.X)
+        n_evals = explainer.explain(self.X[20:22]).diagnostics["n_evals"]
+        assert np.all((n_evals <= max_evals) & (n_evals >= max_evals - 1))
+
+    def test_too_dear_to_know(self):
+        with pytest.raises(ValueError, match="costs 20 of max_evals=60; raise max_evals to 61"):
+            KernelSHAP(
+                self.net(), background=self.X[:10], max_evals=60, control_variate="deep"
+            ).fit(self.X)
 
 
 class TestComposition:
