@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ..core.background import Background, make_background
 from ..core.explanation import Explanation
 from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
@@ -25,6 +28,14 @@ from ..windows import SlidingWindow
 
 # Each column keeps its place and its meaning, so a value of a scaled cell is one of the cell.
 COLUMNWISE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
+
+
+# Parameter constraint: joblib takes any number of workers but 0.
+N_JOBS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Integral, None, -1, closed="right"),
+    None,
+]
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
@@ -248,6 +259,19 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
     def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
         raise NotImplementedError
 
+    background: Any
+    random_state: Any
+
+    def _make_background(self, rows: np.ndarray) -> Background:
+        background = self.background
+        if hasattr(background, "columns"):
+            background = self._encoded(background)[0]
+        return make_background(background, rows, random_state=self.random_state)
+
+    def _rows_of_importances(self, rows: np.ndarray, most: int = 100) -> np.ndarray:
+        """Return training rows to average over; a background of one row would say nothing."""
+        return make_background(most, rows, random_state=self.random_state).rows
+
     def transform(self, X: Any) -> np.ndarray:
         """Return the attributions of rows as a table.
 
@@ -285,7 +309,7 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
 
     @property
     def importances_(self) -> np.ndarray:
-        """Mean absolute attribution over the background rows, shape (n_players,)."""
+        """Mean absolute attribution over up to 100 training rows, shape (n_players,)."""
         return self._importances()[0]
 
     @property
@@ -294,7 +318,7 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         return self._importances()[1]
 
     def _importances(self, most_rows: int = 100) -> tuple[np.ndarray, np.ndarray]:
-        """Explain the background rows once, when the importances are first asked for."""
+        """Explain some training rows once, when the importances are first asked for."""
         check_is_fitted(self)
         if not hasattr(self, "_importances_cache"):
             sizes = np.abs(self._explain_rows(self.importance_rows_[:most_rows]).values)

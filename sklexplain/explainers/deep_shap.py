@@ -14,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..core.background import Background, make_background
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Head, Model, is_plain, unwrapped
 from ..core.players import Players
@@ -75,7 +74,7 @@ class DeepSHAP(AttributionExplainer):
     output_names_ : tuple of str
         Empty for a single output.
     importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 background rows,
+        Mean and standard deviation of the absolute values over up to 100 training rows,
         computed when first asked for.
     feature_importances_ : ndarray of shape (n_columns,)
         The same, where players are columns.
@@ -153,7 +152,7 @@ class DeepSHAP(AttributionExplainer):
         _refuse_known(self.estimator)
         rows = self._fit_estimator(X, y, **fit_params)
         self.background_ = self._make_background(rows)
-        self.importance_rows_ = self.background_.rows
+        self.importance_rows_ = self._rows_of_importances(rows)
         net = traced_net(self.explained_estimator_, self.output, self.codec_)
         outputs = net.run(self.background_.rows)
         self.base_values_ = self.background_.mean(outputs)
@@ -163,12 +162,6 @@ class DeepSHAP(AttributionExplainer):
 
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
         self._make_background(rows)
-
-    def _make_background(self, rows: np.ndarray) -> Background:
-        background = self.background
-        if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
-        return make_background(background, rows, random_state=self.random_state)
 
     def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
         from ..solvers.deeplift import deeplift

@@ -15,7 +15,7 @@ from ..core.explanation import Explanation
 from ..core.models import OUTPUTS
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import AttributionExplainer
+from .base import N_JOBS, AttributionExplainer
 from .deep_shap import DeepSHAP
 from .kernel_shap import KernelSHAP
 from .tree_shap import TreeSHAP
@@ -85,7 +85,7 @@ class SHAP(AttributionExplainer):
         "background": "no_validation",
         "max_evals": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto", "exact"})],
         "output": [StrOptions(set(OUTPUTS))],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 

@@ -12,13 +12,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
-from ..core.background import Background, make_background
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model, uses_torch
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import AttributionExplainer
+from .base import N_JOBS, AttributionExplainer
 from .control_variate import (
     EVALS_PER_REFERENCE,
     DeepControlVariate,
@@ -106,7 +105,7 @@ class KernelSHAP(AttributionExplainer):
     output_names_ : tuple of str
         Empty for a single output.
     importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 background rows,
+        Mean and standard deviation of the absolute values over up to 100 training rows,
         computed when first asked for.
     feature_importances_ : ndarray of shape (n_columns,)
         The same, where players are columns.
@@ -152,7 +151,7 @@ class KernelSHAP(AttributionExplainer):
         "output": [StrOptions(set(OUTPUTS))],
         "link": [StrOptions(set(LINKS))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
@@ -218,7 +217,7 @@ class KernelSHAP(AttributionExplainer):
         design_seed = int(random_state.randint(np.iinfo(np.int32).max))
         self.background_ = self._make_background(rows)
         self._refuse_missing(self.background_.rows, "background")
-        self.importance_rows_ = self.background_.rows
+        self.importance_rows_ = self._rows_of_importances(rows)
         outputs = unmasked_outputs(self._model(), self.background_.rows, "background row")
         self.base_values_ = self.background_.mean(outputs)
         self.output_names_ = self._model().output_names(len(self.base_values_))
@@ -286,12 +285,6 @@ class KernelSHAP(AttributionExplainer):
         else:
             # How many players are left for the budget is known after pruning.
             refuse_pruning(self.prune_tol, players)
-
-    def _make_background(self, rows: np.ndarray) -> Background:
-        background = self.background
-        if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
-        return make_background(background, rows, random_state=self.random_state)
 
     def _budget(self, n_players: int, n_background: int) -> int:
         """Return the evaluations allowed for one row."""

@@ -22,7 +22,7 @@ from ..core.tables import RowCodec
 from ..solvers.discretize import DISCRETIZERS
 from ..solvers.regressors import fit_regressors
 from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
-from .base import AttributionExplainer
+from .base import N_JOBS, AttributionExplainer
 from .lime_draws import (
     ColumnDraws,
     are_cells,
@@ -168,7 +168,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
         "labels": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "output": [StrOptions(set(OUTPUTS))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "memory": "no_validation",
         "random_state": ["random_state"],
     }

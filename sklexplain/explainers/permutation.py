@@ -25,7 +25,7 @@ from ..core.models import uses_torch
 from ..core.perturb import replaced
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import BaseExplainer, is_frozen
+from .base import N_JOBS, BaseExplainer, is_frozen
 
 
 class PermutationImportance(BaseExplainer):
@@ -109,7 +109,7 @@ class PermutationImportance(BaseExplainer):
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 

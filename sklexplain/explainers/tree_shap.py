@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 
-from ..core.background import Background, make_background
+from ..core.background import Background
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import AttributionExplainer
+from .base import N_JOBS, AttributionExplainer
 from .fitted_trees import FittedTrees, import_shap, refuse_known
 
 _NOTABLE_GAP = 1e-3
@@ -68,8 +67,8 @@ class TreeSHAP(AttributionExplainer):
     output_names_ : tuple of str
         Empty for a single output.
     importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 rows, computed when
-        first asked for.
+        Mean and standard deviation of the absolute values over up to 100 training rows, computed
+        when first asked for.
     feature_importances_ : ndarray of shape (n_columns,)
         The same, where players are columns.
 
@@ -94,7 +93,7 @@ class TreeSHAP(AttributionExplainer):
         **AttributionExplainer._parameter_constraints,
         "background": "no_validation",
         "output": [StrOptions(set(OUTPUTS))],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "random_state": ["random_state"],
     }
 
@@ -144,8 +143,8 @@ class TreeSHAP(AttributionExplainer):
         """
         refuse_known(self.estimator)
         rows = self._fit_estimator(X, y, **fit_params)
-        self.background_ = self._make_background(rows)
-        self.importance_rows_ = rows[:100] if self.background_ is None else self.background_.rows
+        self.background_ = self._weighless_background(rows)
+        self.importance_rows_ = self._rows_of_importances(rows)
         self.tree_ = FittedTrees(
             self.explained_estimator_, self.output, self.background_, self.codec_
         )
@@ -157,7 +156,10 @@ class TreeSHAP(AttributionExplainer):
             # One number for all rows, whatever shap calls the expected value of a package's trees.
             self.base_values_ = np.median(outputs - moved, axis=0)
         else:
-            self.base_values_ = self.background_.mean(outputs)
+            references = self.background_.rows
+            self.base_values_ = self.background_.mean(
+                unmasked_outputs(self.tree_.model, references, "background row")
+            )
         gaps = np.abs(moved + self.base_values_ - outputs[tried])
         if _notable(gaps, outputs, self.base_values_):
             raise TypeError(
@@ -178,15 +180,12 @@ class TreeSHAP(AttributionExplainer):
                 f"TreeSHAP follows numbers down the trees, but {named} are not numeric; encode "
                 "them before, or use KernelSHAP, which explains whole pipelines"
             )
-        self._make_background(rows)
+        self._weighless_background(rows)
 
-    def _make_background(self, rows: np.ndarray) -> Background | None:
-        background = self.background
-        if background is None:
+    def _weighless_background(self, rows: np.ndarray) -> Background | None:
+        if self.background is None:
             return None
-        if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
-        made = make_background(background, rows, random_state=self.random_state)
+        made = self._make_background(rows)
         if not np.allclose(made.weights, made.weights[0]):
             raise ValueError(
                 "background has rows of different weight, which TreeSHAP cannot use; give plain "

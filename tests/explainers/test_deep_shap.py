@@ -374,7 +374,7 @@ class TestInterface:
     def test_importances(self):
         explainer = made(FeedForwardRegressor(**SMALL), X=flat)
         values = np.abs(
-            explainer.transform(pd.DataFrame(explainer.background_.rows, columns=flat.columns))
+            explainer.transform(pd.DataFrame(explainer.importance_rows_, columns=flat.columns))
         )
         np.testing.assert_allclose(explainer.feature_importances_, values.mean(axis=0))
         np.testing.assert_allclose(explainer.importances_std_, values.std(axis=0))

@@ -342,13 +342,21 @@ class TestRowIndependence:
     def test_importances_do_not_disturb(self):
         explainer = KernelSHAP(tangle, background=6, random_state=0).fit(X)
         before = explainer.transform(X[:4])
-        values = explainer.transform(explainer.background_.rows)
+        values = explainer.transform(X)
         np.testing.assert_allclose(explainer.importances_, np.abs(values).mean(axis=0))
         np.testing.assert_allclose(explainer.importances_std_, np.abs(values).std(axis=0))
         np.testing.assert_array_equal(explainer.transform(X[:4]), before)
         explainer.fit(X + 1)
-        values = explainer.transform(explainer.background_.rows)
+        values = explainer.transform(X + 1)
         np.testing.assert_allclose(explainer.importances_, np.abs(values).mean(axis=0))
+
+    def test_importances_against_one_row_are_not_those_of_that_row(self):
+        explainer = KernelSHAP(tangle, background=X[:1], random_state=0).fit(X)
+        assert (explainer.importances_ > 0).all()
+
+    def test_no_workers_are_refused_before_fitting(self):
+        with pytest.raises(ValueError, match="n_jobs"):
+            KernelSHAP(tangle, background=X[:1], n_jobs=0).fit(X)
 
 
 class TestTables:

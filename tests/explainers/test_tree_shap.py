@@ -318,7 +318,7 @@ class TestInterface:
 
     def test_importances(self):
         explainer = TreeSHAP(REGRESSORS[1], background=X[:20]).fit(X, y)
-        values = np.abs(explainer.transform(X[:20]))
+        values = np.abs(explainer.transform(explainer.importance_rows_))
         np.testing.assert_allclose(explainer.feature_importances_, values.mean(axis=0))
         np.testing.assert_allclose(explainer.importances_std_, values.std(axis=0))
 
