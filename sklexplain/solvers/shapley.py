@@ -248,7 +248,9 @@ def _dual_basis(
     kernel = features @ features.T
     if n_players >= 3:
         # All triples at once: the third elementary symmetric polynomial of the products of signs.
-        triples = (agreement**3 - (3 * n_players - 2) * agreement) / 6 * _triple_scale(n_players)
+        # Multiplied out, since numpy's power of three takes ten times as long.
+        triples = agreement * (agreement * agreement - (3 * n_players - 2))
+        triples *= _triple_scale(n_players) / 6
         kernel += triples
         if background is not None:
             rows = np.moveaxis(background, 0, 1).reshape(background.shape[1], -1)
