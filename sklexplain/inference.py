@@ -85,7 +85,8 @@ def rows_per_batch(module: nn.Module, row_shape: tuple[int, ...], device: torch.
     widest = int(np.prod(row_shape))
     for child in module.modules():
         if isinstance(child, nn.RNNBase | nn.RNNCellBase):
-            widest = max(widest, n_timesteps * child.hidden_size)
+            # Its gates and its states are both at hand.
+            widest = max(widest, 2 * n_timesteps * child.hidden_size)
         elif isinstance(child, nn.Linear):
             widest = max(widest, child.out_features * (n_timesteps if len(row_shape) > 1 else 1))
         elif isinstance(child, nn.Conv1d | nn.Conv2d):

@@ -62,7 +62,7 @@ class TestRowsPerBatch:
             (nn.Linear(10, 64), (10,), 64),
             (nn.Linear(500, 4), (500,), 500),
             (nn.Linear(4, 64), (20, 4), 20 * 64),
-            (nn.LSTM(4, 64, batch_first=True), (20, 4), 20 * 64),
+            (nn.LSTM(4, 64, batch_first=True), (20, 4), 2 * 20 * 64),
             (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 300)), (4,), 300),
             (nn.Conv1d(20, 7, 3), (20, 50), 20 * 50),
         ],
