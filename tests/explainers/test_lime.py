@@ -581,7 +581,8 @@ class TestBadInput:
 
     @pytest.mark.parametrize("discretizer", ["quartile", None])
     def test_narrow_kernel(self, discretizer):
-        explainer = LIME(linear, kernel_width=0.01, discretizer=discretizer, n_samples=100).fit(X)
+        params = {"kernel_width": 0.01, "n_samples": 100, "random_state": 0}
+        explainer = LIME(linear, discretizer=discretizer, **params).fit(X)
         with pytest.raises(ValueError, match=r"leaves row \d no draws.*give a larger kernel_width"):
             explainer.explain(X[:3])
 
