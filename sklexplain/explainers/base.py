@@ -272,6 +272,33 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         """Return training rows to average over; a background of one row would say nothing."""
         return make_background(most, rows, random_state=self.random_state).rows
 
+    base_values_: np.ndarray
+
+    def _explained(
+        self,
+        rows: np.ndarray,
+        values: np.ndarray,
+        predictions: np.ndarray,
+        params: dict[str, Any],
+        diagnostics: dict[str, np.ndarray],
+        std_errors: np.ndarray | None = None,
+    ) -> Explanation:
+        """Return arrays whose last axis is outputs as an explanation."""
+        # A single output has no axis.
+        output: Any = ... if self.output_names_ else (..., 0)
+        return Explanation(
+            values=values[output],
+            base_values=np.broadcast_to(self.base_values_, predictions.shape)[output].copy(),
+            predictions=predictions[output],
+            data=rows,
+            players=self.players_,
+            output_names=self.output_names_,
+            method=type(self).__name__,
+            params=params,
+            std_errors=None if std_errors is None else std_errors[output],
+            diagnostics={name: report[output] for name, report in diagnostics.items()},
+        )
+
     def transform(self, X: Any) -> np.ndarray:
         """Return the attributions of rows as a table.
 

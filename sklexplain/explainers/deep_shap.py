@@ -191,7 +191,12 @@ class DeepSHAP(AttributionExplainer):
             distances[part] = result.distances.double().cpu().numpy()
             uncovered.update(result.uncovered)
         _warn_of_gaps(gaps, distances, predictions, uncovered)
-        return self._explanation(rows, values, predictions, gaps, uncovered, net.model.method)
+        params = {
+            "n_background": len(self.background_),
+            "output": net.model.method,
+            "uncovered": sorted(uncovered),
+        }
+        return self._explained(rows, values, predictions, params, {"completeness_gap": gaps})
 
     def _parts(self, rows: np.ndarray, n_outputs: int) -> Any:
         from tqdm.auto import tqdm
@@ -202,33 +207,6 @@ class DeepSHAP(AttributionExplainer):
         size = most if self.batch_size == "auto" else min(most, int(self.batch_size))
         parts = [slice(i, i + size) for i in range(0, len(rows), size)]
         return tqdm(parts, desc="DeepSHAP", unit="batch", disable=not self.verbose)
-
-    def _explanation(
-        self,
-        rows: np.ndarray,
-        values: np.ndarray,
-        predictions: np.ndarray,
-        gaps: np.ndarray,
-        uncovered: set[str],
-        output: str,
-    ) -> Explanation:
-        base = np.broadcast_to(self.base_values_, predictions.shape).copy()
-        single = not self.output_names_
-        return Explanation(
-            values=values[..., 0] if single else values,
-            base_values=base[:, 0] if single else base,
-            predictions=predictions[:, 0] if single else predictions,
-            data=rows,
-            players=self.players_,
-            output_names=self.output_names_,
-            method="DeepSHAP",
-            params={
-                "n_background": len(self.background_),
-                "output": output,
-                "uncovered": sorted(uncovered),
-            },
-            diagnostics={"completeness_gap": gaps[:, 0] if single else gaps},
-        )
 
 
 class TracedNet:

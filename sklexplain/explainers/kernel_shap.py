@@ -345,38 +345,22 @@ class KernelSHAP(AttributionExplainer):
                 n_evals[part.members] = part.n_evals
                 sampled |= part.sampled
                 progress.update(len(part.members))
-        return self._explanation(rows, values, errors if sampled else None, predictions, n_evals)
-
-    def _explanation(
-        self,
-        rows: np.ndarray,
-        values: np.ndarray,
-        errors: np.ndarray | None,
-        predictions: np.ndarray,
-        n_evals: np.ndarray,
-    ) -> Explanation:
-        base = np.broadcast_to(self.base_values_, predictions.shape).copy()
+        params = {
+            "n_background": len(self.background_),
+            "max_evals": self.max_evals_,
+            "tol": self.tol,
+            "output": model.method,
+            "link": self.link,
+            "exact": not sampled,
+        }
         evals = np.broadcast_to(n_evals[:, None], predictions.shape)
-        # A single output has no axis.
-        output: Any = (..., 0) if not self.output_names_ else ...
-        return Explanation(
-            values=values[output],
-            base_values=base[output],
-            predictions=predictions[output],
-            data=rows,
-            players=self.players_,
-            output_names=self.output_names_,
-            method="KernelSHAP",
-            params={
-                "n_background": len(self.background_),
-                "max_evals": self.max_evals_,
-                "tol": self.tol,
-                "output": self._model().method,
-                "link": self.link,
-                "exact": errors is None,
-            },
-            std_errors=None if errors is None else errors[output],
-            diagnostics={"n_evals": evals[output]},
+        return self._explained(
+            rows,
+            values,
+            predictions,
+            params,
+            {"n_evals": evals},
+            std_errors=errors if sampled else None,
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -197,8 +197,7 @@ class TreeSHAP(AttributionExplainer):
         cells = self.tree_.values(rows, self.n_jobs)
         values = np.stack([self.players_.sum_cells(part) for part in np.moveaxis(cells, 2, 0)], -1)
         predictions = unmasked_outputs(self.tree_.model, rows)
-        base = np.broadcast_to(self.base_values_, predictions.shape).copy()
-        gaps = np.abs(values.sum(axis=1) + base - predictions)
+        gaps = np.abs(values.sum(axis=1) + self.base_values_ - predictions)
         if len(rows) and _notable(gaps, predictions, self.base_values_):
             warnings.warn(
                 f"the values miss the prediction by up to {gaps.max():.3g}; see "
@@ -206,21 +205,11 @@ class TreeSHAP(AttributionExplainer):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        single = not self.output_names_
-        return Explanation(
-            values=values[..., 0] if single else values,
-            base_values=base[:, 0] if single else base,
-            predictions=predictions[:, 0] if single else predictions,
-            data=rows,
-            players=self.players_,
-            output_names=self.output_names_,
-            method="TreeSHAP",
-            params={
-                "n_background": 0 if self.background_ is None else len(self.background_),
-                "output": self.tree_.model.method,
-            },
-            diagnostics={"completeness_gap": gaps[:, 0] if single else gaps},
-        )
+        params = {
+            "n_background": 0 if self.background_ is None else len(self.background_),
+            "output": self.tree_.model.method,
+        }
+        return self._explained(rows, values, predictions, params, {"completeness_gap": gaps})
 
 
 def _notable(gaps: np.ndarray, outputs: np.ndarray, base_values: np.ndarray) -> bool:
