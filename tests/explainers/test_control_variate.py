@@ -68,7 +68,9 @@ def test_its_cost_counts(truth):
     assert error(helped, truth) < error(alone, truth)
 
 
-@pytest.mark.parametrize(("max_evals", "used"), [(100, True), (200, True), (400, False)])
+@pytest.mark.parametrize(
+    ("max_evals", "used"), [(100, True), (160, True), (161, False), (400, False)]
+)
 def test_automatic_choice_uses_it_where_it_helps(max_evals, used):
     explainer = KernelSHAP(net(), background=X[:20], max_evals=max_evals).fit(X)
     assert (explainer.solver_.control_variate is not None) == used
