@@ -97,6 +97,13 @@ def rows_per_batch(module: nn.Module, row_shape: tuple[int, ...], device: torch.
     return int(2 ** np.floor(np.log2(np.clip(rows, lowest, highest))))
 
 
+def as_tensor(array: np.ndarray) -> torch.Tensor:
+    """Return an array of any memory layout as a tensor, copied only where torch needs it."""
+    array = np.ascontiguousarray(array)
+    # numpy calls a reversed axis of length 1 contiguous; torch takes no negative strides.
+    return torch.as_tensor(array.copy() if min(array.strides, default=0) < 0 else array)
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Put `module` into evaluation mode without autograd, and restore each part's mode after."""
@@ -137,7 +144,7 @@ def forward(
     """
     device = module_device(module) if device is None else device
     dtype = module_dtype(module)
-    rows = torch.as_tensor(X if isinstance(X, torch.Tensor) else np.ascontiguousarray(X))
+    rows = X if isinstance(X, torch.Tensor) else as_tensor(X)
     if batch_size is None:
         batch_size = rows_per_batch(module, tuple(rows.shape[1:]), device)
     with evaluating(module):

@@ -152,3 +152,10 @@ class TestForward:
 
     def test_no_rows(self):
         assert forward(nn.Linear(2, 5), np.empty((0, 2))).shape == (0, 5)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_reversed_rows(n_rows):
+    rows = np.arange(12.0).reshape(4, 3)
+    expected = forward(nn.Identity(), rows[::-1][:n_rows].copy())
+    torch.testing.assert_close(forward(nn.Identity(), rows[::-1][:n_rows]), expected)

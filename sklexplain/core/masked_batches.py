@@ -168,15 +168,14 @@ def _run_on_device(
     """Build the batches on the module's device; data crosses over once a chunk, not a batch."""
     import torch
 
-    from ..inference import evaluating, module_device, module_dtype
+    from ..inference import as_tensor, evaluating, module_device, module_dtype
 
     model = job.model
     assert model.module is not None
     device, dtype = module_device(model.module), module_dtype(model.module)
     bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
     rows, references = (
-        torch.as_tensor(np.ascontiguousarray(array)).to(device, dtype).flatten(1).view(bits)
-        for array in (X, job.references)
+        as_tensor(array).to(device, dtype).flatten(1).view(bits) for array in (X, job.references)
     )
     weights = torch.as_tensor(job.weights).to(device)
     present = torch.as_tensor(coalitions).to(device)
