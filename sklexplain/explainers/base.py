@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.background import Background, make_background
-from ..core.explanation import Explanation
 from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
-from ..windows import SlidingWindow
-
-# Each column keeps its place and its meaning, so a value of a scaled cell is one of the cell.
-COLUMNWISE = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
-
+from .pipelines import allows_nan, makes_windows, split_at_windows
 
 # Parameter constraint: joblib takes any number of workers but 0.
 N_JOBS = [
@@ -92,7 +81,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         _check_is_model(self.estimator)
         codec = RowCodec.from_rows(X)
         encoded = codec.encode(X)
-        if not _makes_windows(self.estimator):
+        if not makes_windows(self.estimator):
             # What can be refused is refused before a model is fitted.
             self.window_steps_, self.codec_ = [], codec
             self.row_shape_ = encoded.shape[1:]
@@ -139,7 +128,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         return rows, codec
 
     def _refuse_missing(self, rows: np.ndarray, name: str = "X") -> None:
-        if not self.codec_.categories and not _allows_nan(self.explained_estimator_):
+        if not self.codec_.categories and not allows_nan(self.explained_estimator_):
             finite = np.isfinite(rows)
             if not finite.all():
                 row = int(np.argwhere(~finite)[0][0])
@@ -225,220 +214,3 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
                 "importances_ has one number a player"
             )
         return self.importances_
-
-
-class AttributionExplainer(TransformerMixin, BaseExplainer):
-    """An explainer whose result has one value a player for every explained row."""
-
-    background_: Any
-
-    def explain(self, X: Any) -> Explanation:
-        """Explain rows; the result for a row does not depend on the others.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_columns) or \
-                (n_samples, n_timesteps, n_features)
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        ValueError
-            If the rows are not shaped as those of `fit`, hold NaN that the estimator does not take,
-            or get a NaN or infinite output from the model.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self)
-        rows, codec = self._encoded(X)
-        return copy_with_labels(self._explain_rows(rows, codec), codec, X)
-
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
-        raise NotImplementedError
-
-    background: Any
-    random_state: Any
-
-    def _make_background(self, rows: np.ndarray) -> Background:
-        background = self.background
-        if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
-        return make_background(background, rows, random_state=self.random_state)
-
-    def _rows_of_importances(self, rows: np.ndarray, most: int = 100) -> np.ndarray:
-        """Return training rows to average over; a background of one row would say nothing."""
-        return make_background(most, rows, random_state=self.random_state).rows
-
-    base_values_: np.ndarray
-
-    def _explained(
-        self,
-        rows: np.ndarray,
-        values: np.ndarray,
-        predictions: np.ndarray,
-        params: dict[str, Any],
-        diagnostics: dict[str, np.ndarray],
-        std_errors: np.ndarray | None = None,
-    ) -> Explanation:
-        """Return arrays whose last axis is outputs as an explanation."""
-        # A single output has no axis.
-        output: Any = ... if self.output_names_ else (..., 0)
-        return Explanation(
-            values=values[output],
-            base_values=np.broadcast_to(self.base_values_, predictions.shape)[output].copy(),
-            predictions=predictions[output],
-            data=rows,
-            players=self.players_,
-            output_names=self.output_names_,
-            method=type(self).__name__,
-            params=params,
-            std_errors=None if std_errors is None else std_errors[output],
-            diagnostics={name: report[output] for name, report in diagnostics.items()},
-        )
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the attributions of rows as a table.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_columns) or \
-                (n_samples, n_timesteps, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_players * n_outputs)
-            Columns as of :meth:`get_feature_names_out`: players, and within a player its outputs.
-        """
-        explanation = self.explain(X)
-        return explanation.values.reshape(len(explanation), -1)
-
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns of :meth:`transform`.
-
-        Parameters
-        ----------
-        input_features : ignored
-            The names were learned by `fit`.
-        """
-        check_is_fitted(self)
-        names = self.output_names_
-        if not names:
-            return np.asarray(self.players_.names, dtype=object)
-        return np.asarray(
-            [f"{player}:{output}" for player in self.players_.names for output in names],
-            dtype=object,
-        )
-
-    output_names_: tuple[str, ...]
-
-    @property
-    def importances_(self) -> np.ndarray:
-        """Mean absolute attribution over up to 100 training rows, shape (n_players,)."""
-        return self._importances()[0]
-
-    @property
-    def importances_std_(self) -> np.ndarray:
-        """Standard deviation of the absolute attributions over these rows, shape (n_players,)."""
-        return self._importances()[1]
-
-    def _importances(self, most_rows: int = 100) -> tuple[np.ndarray, np.ndarray]:
-        """Explain some training rows once, when the importances are first asked for."""
-        check_is_fitted(self)
-        if not hasattr(self, "_importances_cache"):
-            sizes = np.abs(self._explain_rows(self.importance_rows_[:most_rows]).values)
-            sizes = sizes.reshape(*sizes.shape[:2], -1).mean(axis=2)
-            self._importances_cache = (sizes.mean(axis=0), sizes.std(axis=0))
-        return self._importances_cache
-
-    importance_rows_: np.ndarray
-
-
-def copy_with_labels(explanation: Explanation, codec: RowCodec, X: Any) -> Explanation:
-    """Return the explanation with the row labels and category names of the table it explains."""
-    index = getattr(X, "index", None)
-    labels = None
-    if index is not None and not callable(index):
-        labels = np.asarray(index)
-        if np.array_equal(labels, np.arange(len(labels))):
-            labels = None
-    categories = {
-        column: tuple(str(value) for value in values) for column, values in codec.categories.items()
-    }
-    return replace(explanation, index=labels, categories=categories)
-
-
-def split_at_windows(estimator: Any) -> tuple[list[Any], Any]:
-    """Divide a fitted estimator after the step that makes windows.
-
-    A masked row means something only after windowing: before it, replacing one row of the table
-    would change many samples at once.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-
-    Returns
-    -------
-    steps : list of transformers
-        Up to and including the :class:`SlidingWindow`; empty where there is none.
-    rest : estimator
-        What follows, or `estimator` itself.
-    """
-    if isinstance(estimator, FrozenEstimator):
-        steps, rest = split_at_windows(estimator.estimator)
-        return (steps, rest) if steps else ([], estimator)
-    if isinstance(estimator, TransformedTargetRegressor):
-        steps, rest = split_at_windows(estimator.regressor_)
-        if not steps:
-            return [], estimator
-        shortened = copy(estimator)
-        shortened.regressor_ = rest
-        return steps, shortened
-    if isinstance(estimator, Pipeline):
-        transformers = [step for _, step in estimator.steps[:-1]]
-        for position, step in enumerate(transformers):
-            if isinstance(step, SlidingWindow):
-                before = [s for s in transformers[: position + 1] if s not in (None, "passthrough")]
-                rest = estimator[position + 1 :]
-                return before, rest[0] if len(rest.steps) == 1 else rest
-        steps, rest = split_at_windows(estimator.steps[-1][1])
-        if steps:
-            before = [step for step in transformers if step not in (None, "passthrough")]
-            return before + steps, rest
-        return [], estimator
-    best = getattr(estimator, "best_estimator_", None)
-    if best is not None:
-        steps, rest = split_at_windows(best)
-        if steps:
-            return steps, rest
-    return [], estimator
-
-
-def _makes_windows(estimator: Any) -> bool:
-    """Whether an estimator, fitted or not, makes windows out of its rows."""
-    if isinstance(estimator, FrozenEstimator):
-        return bool(split_at_windows(estimator)[0])
-    parts = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-    return any(isinstance(part, SlidingWindow) for part in parts.values())
-
-
-def _allows_nan(estimator: Any) -> bool:
-    """Whether missing values are the estimator's own business, by its tags or by what it holds."""
-    if isinstance(estimator, FrozenEstimator):
-        return _allows_nan(estimator.estimator)
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
-        return not steps or _allows_nan(steps[0])
-    if isinstance(estimator, ColumnTransformer):
-        return True
-    for fitted in ("regressor_", "best_estimator_"):
-        if hasattr(estimator, fitted):
-            return _allows_nan(getattr(estimator, fitted))
-    try:
-        tags = get_tags(estimator)
-    except (AttributeError, TypeError):
-        return False
-    return bool(tags.input_tags.allow_nan or tags.no_validation)

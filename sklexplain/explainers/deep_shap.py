@@ -18,7 +18,7 @@ from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Head, Model, is_plain, unwrapped
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import AttributionExplainer
+from .attribution import AttributionExplainer
 from .inside import opened, package, refuse_strange
 
 _NOTABLE_GAP = 1e-3

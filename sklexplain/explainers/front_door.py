@@ -15,7 +15,8 @@ from ..core.explanation import Explanation
 from ..core.models import OUTPUTS
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import N_JOBS, AttributionExplainer
+from .attribution import AttributionExplainer
+from .base import N_JOBS
 from .deep_shap import DeepSHAP
 from .kernel_shap import KernelSHAP
 from .tree_shap import TreeSHAP

@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from ..windows import SlidingWindow
-from .base import COLUMNWISE
+from .pipelines import COLUMNWISE
 
 
 def opened(estimator: Any) -> tuple[list[Any], Any]:

@@ -17,7 +17,8 @@ from ..core.models import LINKS, OUTPUTS, Model, uses_torch
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import N_JOBS, AttributionExplainer
+from .attribution import AttributionExplainer
+from .base import N_JOBS
 from .control_variate import (
     EVALS_PER_REFERENCE,
     DeepControlVariate,

@@ -22,7 +22,8 @@ from ..core.tables import RowCodec
 from ..solvers.discretize import DISCRETIZERS
 from ..solvers.regressors import fit_regressors
 from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
-from .base import N_JOBS, AttributionExplainer
+from .attribution import AttributionExplainer
+from .base import N_JOBS
 from .lime_draws import (
     ColumnDraws,
     are_cells,

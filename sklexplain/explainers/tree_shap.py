@@ -16,7 +16,8 @@ from ..core.models import OUTPUTS
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .base import N_JOBS, AttributionExplainer
+from .attribution import AttributionExplainer
+from .base import N_JOBS
 from .fitted_trees import FittedTrees, import_shap, refuse_known
 
 _NOTABLE_GAP = 1e-3

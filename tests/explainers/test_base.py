@@ -18,7 +18,7 @@ from sklearn.utils import get_tags
 from torch import nn
 
 from sklexplain import KernelSHAP, PermutationImportance, SlidingWindow, as_estimator
-from sklexplain.explainers.base import split_at_windows
+from sklexplain.explainers.pipelines import split_at_windows
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3))
