@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from .explanation_files import ARRAYS, read_explanation, write_explanation
+from .explanation_table import html_table
 from .players import Players, make_players
-
-_SCHEMA = 1
-_ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index", "conditions")
-_DIAGNOSTIC = "diagnostics."
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +171,7 @@ class Explanation:
             key = [int(key)]
         taken: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[key]
-            for name in _ARRAYS
+            for name in ARRAYS
         }
         return replace(self, **taken, diagnostics=self._diagnostics_at(key))
 
@@ -334,35 +330,7 @@ class Explanation:
         TypeError
             If `params` or `index` hold objects that are neither numbers, text nor dates.
         """
-        arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
-        arrays |= {f"{_DIAGNOSTIC}{name}": array for name, array in self.diagnostics.items()}
-        index = arrays.get("index")
-        if index is not None and index.dtype == object:
-            arrays["index"] = np.asarray([str(label) for label in index])
-        for name, array in arrays.items():
-            if array.dtype.hasobject:
-                raise TypeError(f"{name} holds objects, which only pickle could store")
-        header = json.dumps(self._header(), default=_plain)
-        with open(path, "wb") as file:
-            np.savez_compressed(
-                file, header=np.asarray(header), player_labels=self.players.labels, **arrays
-            )
-
-    def _header(self) -> dict[str, Any]:
-        return {
-            "schema": _SCHEMA,
-            "method": self.method,
-            "kind": self.kind,
-            "output_names": self.output_names,
-            "params": self.params,
-            "categories": {str(column): names for column, names in self.categories.items()},
-            "players": {
-                "names": self.players.names,
-                "shape": self.players.shape,
-                "level": self.players.level,
-                "feature_names": self.players.feature_names,
-            },
-        }
+        write_explanation(self, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Explanation:
@@ -373,80 +341,11 @@ class Explanation:
         ValueError
             If the file is not an explanation, or of a newer schema.
         """
-        with open(path, "rb") as file:
-            try:
-                archive = np.load(file, allow_pickle=False)
-                header = json.loads(str(archive["header"]))
-                # What a newer version stores is unknown, so nothing else is read before.
-                if header["schema"] == _SCHEMA:
-                    return cls._from_archive(archive, header)
-            except Exception as error:
-                # A foreign or damaged file can fail in every part of the readers below.
-                raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
-        raise ValueError(
-            f"{path} has schema {header['schema']}, but this version reads {_SCHEMA}; update "
-            "sklexplain"
-        )
-
-    @classmethod
-    def _from_archive(cls, archive: Any, header: dict[str, Any]) -> Explanation:
-        players = Players(
-            archive["player_labels"],
-            tuple(header["players"]["names"]),
-            tuple(header["players"]["shape"]),
-            header["players"]["level"],
-            tuple(header["players"]["feature_names"]),
-        )
-        arrays: dict[str, Any] = {
-            name: archive[name] if name in archive.files else None for name in _ARRAYS
-        }
-        diagnostics = {
-            name.removeprefix(_DIAGNOSTIC): archive[name]
-            for name in archive.files
-            if name.startswith(_DIAGNOSTIC)
-        }
-        return cls(
-            diagnostics=diagnostics,
-            players=players,
-            output_names=tuple(header["output_names"]),
-            method=header["method"],
-            kind=header["kind"],
-            params=header["params"],
-            categories={
-                int(column): tuple(names) for column, names in header["categories"].items()
-            },
-            **arrays,
-        )
+        return read_explanation(path, cls)
 
     def _repr_html_(self) -> str:
-        """Show the importances as a small table with bars."""
-        importances = self.importances()
-        if importances.ndim == 2:
-            importances = importances.mean(axis=1)
-        order = np.argsort(-np.abs(importances))[:20]
-        widest = max(float(np.abs(importances).max(initial=0)), np.finfo(float).tiny)
-        rows = "".join(
-            f"<tr><td>{escape(self.players.names[i])}</td>"
-            f'<td style="text-align:right">{importances[i]:.4g}</td>'
-            f'<td style="min-width:12em"><div style="background:'
-            f"{'#0072B2' if importances[i] >= 0 else '#D55E00'};height:0.9em;width:"
-            f'{100 * abs(importances[i]) / widest:.1f}%"></div></td></tr>'
-            for i in order
-        )
-        measure = "drop in the score" if self.kind == "importances" else "mean |attribution|"
-        return (
-            f"<p>{escape(repr(self))}</p><table><thead><tr><th>player</th><th>{measure}</th>"
-            f"<th></th></tr></thead><tbody>{rows}</tbody></table>"
-        )
-
-
-def _plain(value: Any) -> Any:
-    """Return a numpy number as Python's own, which JSON knows."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(
-        f"params hold {value!r}; only numbers, text, lists and dictionaries of these are stored"
-    )
+        """Show the values of one row, or the importances, as a small table with bars."""
+        return html_table(self)
 
 
 def _positions(key: Any, names: tuple[str, ...], what: str) -> list[int]:

@@ -1,0 +1,110 @@
+"""Explanations as npz files of arrays and JSON, which no reader has to unpickle."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .players import Players
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+_SCHEMA = 1
+ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index", "conditions")
+_DIAGNOSTIC = "diagnostics."
+
+
+def write_explanation(explanation: Explanation, path: str | PathLike[str]) -> None:
+    """Write an explanation; see :meth:`Explanation.save`."""
+    arrays = {
+        name: getattr(explanation, name)
+        for name in ARRAYS
+        if getattr(explanation, name) is not None
+    }
+    arrays |= {f"{_DIAGNOSTIC}{name}": array for name, array in explanation.diagnostics.items()}
+    index = arrays.get("index")
+    if index is not None and index.dtype == object:
+        arrays["index"] = np.asarray([str(label) for label in index])
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"{name} holds objects, which only pickle could store")
+    header = json.dumps(_header(explanation), default=_plain)
+    labels = explanation.players.labels
+    with open(path, "wb") as file:
+        np.savez_compressed(file, header=np.asarray(header), player_labels=labels, **arrays)
+
+
+def read_explanation(path: str | PathLike[str], cls: type[Explanation]) -> Explanation:
+    """Read what :func:`write_explanation` wrote; see :meth:`Explanation.load`."""
+    with open(path, "rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            header = json.loads(str(archive["header"]))
+            # What a newer version stores is unknown, so nothing else is read before.
+            if header["schema"] == _SCHEMA:
+                return cls(**_parts(archive, header))
+        except Exception as error:
+            # A foreign or damaged file can fail in every part of the readers below.
+            raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
+    raise ValueError(
+        f"{path} has schema {header['schema']}, but this version reads {_SCHEMA}; update sklexplain"
+    )
+
+
+def _header(explanation: Explanation) -> dict[str, Any]:
+    players = explanation.players
+    return {
+        "schema": _SCHEMA,
+        "method": explanation.method,
+        "kind": explanation.kind,
+        "output_names": explanation.output_names,
+        "params": explanation.params,
+        "categories": {str(column): names for column, names in explanation.categories.items()},
+        "players": {
+            "names": players.names,
+            "shape": players.shape,
+            "level": players.level,
+            "feature_names": players.feature_names,
+        },
+    }
+
+
+def _parts(archive: Any, header: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the stored explanation."""
+    players = Players(
+        archive["player_labels"],
+        tuple(header["players"]["names"]),
+        tuple(header["players"]["shape"]),
+        header["players"]["level"],
+        tuple(header["players"]["feature_names"]),
+    )
+    arrays = {name: archive[name] if name in archive.files else None for name in ARRAYS}
+    diagnostics = {
+        name.removeprefix(_DIAGNOSTIC): archive[name]
+        for name in archive.files
+        if name.startswith(_DIAGNOSTIC)
+    }
+    categories = {int(column): tuple(names) for column, names in header["categories"].items()}
+    return {
+        **arrays,
+        "diagnostics": diagnostics,
+        "players": players,
+        "output_names": tuple(header["output_names"]),
+        "method": header["method"],
+        "kind": header["kind"],
+        "params": header["params"],
+        "categories": categories,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy number as Python's own, which JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"params hold {value!r}; only numbers, text, lists and dictionaries of these are stored"
+    )
