@@ -10,7 +10,10 @@ from .sequence import SequenceDisplay
 
 __all__ = ["ImportanceDisplay", "SequenceDisplay", "plot"]
 
-_KINDS = {"importance": ImportanceDisplay, "sequence": SequenceDisplay}
+_KINDS: dict[str, Any] = {
+    "importance": ImportanceDisplay,
+    "sequence": SequenceDisplay,
+}
 
 
 def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
@@ -19,14 +22,16 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
     Parameters
     ----------
     explanation : Explanation
-    kind : {"auto", "importance", "sequence"}, default="auto"
-        ``"auto"`` draws single cells of windows as a heat map, everything else as bars.
+    kind : str, default="auto"
+        Which display: ``"importance"`` for :class:`ImportanceDisplay` and so on. ``"auto"`` draws
+        single cells of windows as a heat map, everything else as bars.
     **params : dict
         For the display's `from_explanation`.
 
     Returns
     -------
-    ImportanceDisplay or SequenceDisplay
+    Display
+        Of the class that `kind` names.
 
     Raises
     ------
@@ -48,4 +53,4 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
         kind = "sequence" if windows and explanation.players.level == "cell" else "importance"
     if kind not in _KINDS:
         raise ValueError(f"kind={kind!r} is not one of {('auto', *_KINDS)}")
-    return _KINDS[kind].from_explanation(explanation, **params)  # type: ignore[attr-defined]
+    return _KINDS[kind].from_explanation(explanation, **params)
