@@ -1,8 +1,18 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from sklexplain import Explanation, make_players
+
+from .images import check_picture
+
+
+@pytest.fixture
+def matches_reference(tmp_path):
+    """Compare ``(name, draw)`` with a reference image; such tests have "reference" in the name."""
+    return partial(check_picture, folder=tmp_path)
 
 
 @pytest.fixture
