@@ -1,0 +1,1 @@
+"""How faithful, stable and alike explanations are: metrics, scorers, comparisons, folds."""
