@@ -113,8 +113,11 @@ class Players:
         """
         trailing = cell_values.shape[1 + len(self.shape) :]
         flat = cell_values.reshape(len(cell_values), self.n_cells, *trailing)
-        belongs = (self.labels[:, None] == np.arange(self.n_players)).astype(flat.dtype)
-        return np.einsum("nc...,cp->np...", flat, belongs)
+        # Slices of each player's own cells: a product with zeros would spread NaN to all players.
+        cells = np.argsort(self.labels, kind="stable")
+        cells = cells[self.labels[cells] >= 0]
+        starts = np.searchsorted(self.labels[cells], np.arange(self.n_players))
+        return np.add.reduceat(flat[:, cells], starts, axis=1)
 
     def coarser(self, other: Players) -> np.ndarray:
         """Return the player of `other` that holds each player of this partition.

@@ -59,6 +59,12 @@ class TestPartition:
                         expected[sample, player] += values[(sample, *cell)]
         np.testing.assert_allclose(players.sum_cells(values), expected, atol=1e-12)
 
+    def test_a_missing_cell_leaves_the_sums_of_other_players_alone(self):
+        players = make_players({"pair": [0, 2]}, (4,))
+        sums = players.sum_cells(np.array([[1.0, 2.0, 4.0, np.nan]]))
+        assert dict(zip(players.names, sums[0], strict=True))["pair"] == 5
+        np.testing.assert_array_equal(np.isnan(sums[0]), [name == "x3" for name in players.names])
+
 
 class TestLevels:
     def test_names_and_cells_of_a_table(self):
