@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .explanation_files import ARRAYS, read_explanation, write_explanation
+from .explanation_shap import to_shap
 from .explanation_table import html_table
 from .players import Players, make_players
 
@@ -289,24 +290,33 @@ class Explanation:
     def to_shap(self) -> Any:
         """Return a `shap.Explanation` with the same numbers, for shap's plots.
 
-        A player of several cells shows the mean of its cells as its data.
+        All of ``beeswarm``, ``bar``, ``heatmap``, ``scatter``, ``waterfall`` and ``force`` take it,
+        the last two one row of it: ``shap.plots.waterfall(explanation.to_shap()[0])``. shap draws
+        one output at a time: choose it by ``explanation[:, :, "up"].to_shap()``. A heat map needs
+        two rows, and a scatter plot the data, which drops in the score do not have.
+
+        A player of several cells shows the mean of its cells as its data, a player with columns
+        of categories their names. `std_errors` are shap's `error_std`.
+
+        Returns
+        -------
+        shap.Explanation
 
         Raises
         ------
         ImportError
             If shap is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklexplain import KernelSHAP
+        >>> X = np.array([[0.0, 0.0], [2.0, 4.0], [4.0, 2.0]])
+        >>> explainer = KernelSHAP(lambda X: X[:, 0], feature_names=["open", "close"]).fit(X)
+        >>> explainer.explain(X).to_shap()[:, "open"].values
+        array([-2.,  0.,  2.])
         """
-        try:
-            import shap
-        except ImportError as error:
-            raise ImportError("to_shap needs shap: pip install 'sklexplain[shap]'") from error
-        return shap.Explanation(
-            values=self.values,
-            base_values=self.base_values,
-            data=self.player_data(),
-            feature_names=list(self.players.names),
-            output_names=list(self.output_names) or None,
-        )
+        return to_shap(self)
 
     def player_data(self) -> np.ndarray | None:
         """Return one input value a player: its cell, or the mean of its cells.
