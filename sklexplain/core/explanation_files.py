@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,13 @@ _DIAGNOSTIC = "diagnostics."
 
 def write_explanation(explanation: Explanation, path: str | PathLike[str]) -> None:
     """Write an explanation; see :meth:`Explanation.save`."""
+    arrays = packed(explanation)
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def packed(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as arrays, one of them a header of JSON text."""
     arrays = {
         name: getattr(explanation, name)
         for name in ARRAYS
@@ -33,9 +41,7 @@ def write_explanation(explanation: Explanation, path: str | PathLike[str]) -> No
         if array.dtype.hasobject:
             raise TypeError(f"{name} holds objects, which only pickle could store")
     header = json.dumps(_header(explanation), default=_plain)
-    labels = explanation.players.labels
-    with open(path, "wb") as file:
-        np.savez_compressed(file, header=np.asarray(header), player_labels=labels, **arrays)
+    return {"header": np.asarray(header), "player_labels": explanation.players.labels, **arrays}
 
 
 def read_explanation(path: str | PathLike[str], cls: type[Explanation]) -> Explanation:
@@ -43,13 +49,27 @@ def read_explanation(path: str | PathLike[str], cls: type[Explanation]) -> Expla
     with open(path, "rb") as file:
         try:
             archive = np.load(file, allow_pickle=False)
-            header = json.loads(str(archive["header"]))
-            # What a newer version stores is unknown, so nothing else is read before.
-            if header["schema"] == _SCHEMA:
-                return cls(**_parts(archive, header))
         except Exception as error:
-            # A foreign or damaged file can fail in every part of the readers below.
+            # A foreign or damaged file can fail in every part of numpy's readers.
             raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
+        return cls(**unpacked(archive, path))
+
+
+def unpacked(arrays: Mapping[str, Any], path: str | PathLike[str]) -> dict[str, Any]:
+    """Return the fields of the explanation that :func:`packed` arrays hold.
+
+    Raises
+    ------
+    ValueError
+        If they are no explanation, or of a newer schema; `path` says where they come from.
+    """
+    try:
+        header = json.loads(str(arrays["header"]))
+        # What a newer version stores is unknown, so nothing else is read before.
+        if header["schema"] == _SCHEMA:
+            return _parts(arrays, header)
+    except Exception as error:
+        raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
     raise ValueError(
         f"{path} has schema {header['schema']}, but this version reads {_SCHEMA}; update sklexplain"
     )
@@ -73,7 +93,7 @@ def _header(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _parts(archive: Any, header: dict[str, Any]) -> dict[str, Any]:
+def _parts(archive: Mapping[str, Any], header: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the stored explanation."""
     players = Players(
         archive["player_labels"],
@@ -82,10 +102,10 @@ def _parts(archive: Any, header: dict[str, Any]) -> dict[str, Any]:
         header["players"]["level"],
         tuple(header["players"]["feature_names"]),
     )
-    arrays = {name: archive[name] if name in archive.files else None for name in ARRAYS}
+    arrays = {name: archive.get(name) for name in ARRAYS}
     diagnostics = {
         name.removeprefix(_DIAGNOSTIC): archive[name]
-        for name in archive.files
+        for name in archive
         if name.startswith(_DIAGNOSTIC)
     }
     categories = {int(column): tuple(names) for column, names in header["categories"].items()}
