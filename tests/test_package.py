@@ -12,14 +12,15 @@ PACKAGE = Path(sklexplain.__file__).parent
 HEAVY = ["torch", "skorch", "matplotlib", "pandas", "shap"]
 
 # Which rooms a room may import from, beside itself. Nothing imports upwards.
-GROUND = {"inference", "_tables", "_version"}
+GROUND = {"inference", "_progress", "_tables", "_version"}
 ROOMS = {
+    "_progress": set(),
     "_tables": set(),
     "_version": set(),
     "inference": set(),
     "core": {"inference"},
     "solvers": {"inference"},
-    "recurrent": {"inference"},
+    "recurrent": {"inference", "_progress"},
     "windows": {"_tables"},
     "datasets": {"_tables"},
 }

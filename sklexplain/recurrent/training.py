@@ -15,8 +15,8 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
-from tqdm.auto import tqdm
 
+from .._progress import tqdm
 from ..inference import module_device, rows_per_batch
 
 
