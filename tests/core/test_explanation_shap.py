@@ -174,8 +174,14 @@ class TestOneRow:
         }
         # From the base value to the prediction, the least first.
         steps = base + np.concatenate([[0], np.cumsum(values[np.argsort(np.abs(values))])])
-        expected = np.sort(np.column_stack([steps[:-1], steps[1:]]), axis=1)
-        np.testing.assert_allclose(sorted(ends), sorted(map(tuple, expected.round(9))))
+        expected = np.sort(np.column_stack([steps[:-1], steps[1:]]), axis=1).round(9)
+        # shap draws an arrow that is shorter than its own head out of place.
+        long = np.diff(expected)[:, 0] > 0.04 * np.ptp(steps)
+        assert len(arrows) == len(values)
+        assert set(map(tuple, expected[long])) <= ends
+        shown = {text.get_text().replace("\N{MINUS SIGN}", "-") for text in figure.axes[0].texts}
+        assert {shap.utils.format_value(value, "%+0.02f").replace("\N{MINUS SIGN}", "-")
+                for value in values} <= shown  # fmt: skip
         shown = " ".join(labels(figure.axes[0].yaxis))
         assert all(name in shown for name in explanation.players.names)
         ticks = [tick for axes in figure.axes[1:] for tick in axes.get_xticks()]
