@@ -32,6 +32,7 @@ _HOMES = {
     "SHAP": "explainers.front_door",
     "SlidingWindow": "windows",
     "TreeSHAP": "explainers.tree_shap",
+    "WaterfallDisplay": "display",
     "as_estimator": "core.models",
     "cluster_players": "core.players",
     "load_google_stock": "datasets",
@@ -39,6 +40,7 @@ _HOMES = {
     "make_sequences": "datasets",
     "make_windows": "windows",
     "plot": "display",
+    "write_report": "display",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from .core.models import as_estimator
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
-    from .display import ImportanceDisplay, SequenceDisplay, plot
+    from .display import ImportanceDisplay, SequenceDisplay, WaterfallDisplay, plot, write_report
     from .explainers.deep_shap import DeepSHAP
     from .explainers.front_door import SHAP
     from .explainers.kernel_shap import KernelSHAP

@@ -6,13 +6,16 @@ from typing import Any
 
 from ..core.explanation import Explanation
 from .importance import ImportanceDisplay
+from .report import write_report
 from .sequence import SequenceDisplay
+from .waterfall import WaterfallDisplay
 
-__all__ = ["ImportanceDisplay", "SequenceDisplay", "plot"]
+__all__ = ["ImportanceDisplay", "SequenceDisplay", "WaterfallDisplay", "plot", "write_report"]
 
 _KINDS: dict[str, Any] = {
     "importance": ImportanceDisplay,
     "sequence": SequenceDisplay,
+    "waterfall": WaterfallDisplay,
 }
 
 

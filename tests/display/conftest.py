@@ -54,3 +54,38 @@ def explanation_of():
         )
 
     return make
+
+
+@pytest.fixture
+def row_explanation():
+    """Make explanations of one row, whose values and gap add up to the prediction."""
+
+    def make(
+        n_players=3,
+        *,
+        players="column",
+        shape=None,
+        data=None,
+        feature_names=None,
+        base=1.5,
+        scale=1.0,
+        gap=0.0,
+        method="KernelSHAP",
+        **parts,
+    ):
+        rng = np.random.default_rng(0)
+        players = make_players(players, shape or (n_players,), feature_names)
+        values = rng.normal(size=(1, players.n_players)) * scale
+        data = rng.normal(size=(1, *players.shape)) if data is None else data
+        base_values = np.array([float(base)])
+        return Explanation(
+            values=values,
+            base_values=base_values,
+            predictions=base_values + values.sum(axis=1) + gap,
+            data=data,
+            players=players,
+            method=method,
+            **parts,
+        )
+
+    return make
