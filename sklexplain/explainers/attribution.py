@@ -53,7 +53,7 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
     def _make_background(self, rows: np.ndarray) -> Background:
         background = self.background
         if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
+            background = self._encoded(background, "background")[0]
         return make_background(background, rows, random_state=self.random_state)
 
     def _rows_of_importances(self, rows: np.ndarray, most: int = 100) -> np.ndarray:

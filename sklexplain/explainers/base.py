@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn import __version__ as sklearn_version
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_memory, column_or_1d
 
+from .._version import __version__
 from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
@@ -53,6 +58,20 @@ def _check_is_model(estimator: Any) -> None:
         )
 
 
+def _checked_memory(memory: Any) -> Any:
+    try:
+        return check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
+    except ValueError as error:
+        raise TypeError(
+            f"memory={memory!r} is neither a folder nor a joblib.Memory; give one of these, or None"
+        ) from error
+
+
+def _fitted(estimator: Any, X: Any, y: Any, fit_params: dict[str, Any], versions: Any) -> Any:
+    """Fit an estimator; a cache knows it by its parameters, the data and the versions."""
+    return estimator.fit(X, y, **fit_params)
+
+
 def is_frozen(estimator: Any) -> bool:
     """Whether fitting the explainer leaves this estimator as it is."""
     return is_plain(estimator) or isinstance(estimator, FrozenEstimator)
@@ -64,12 +83,14 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     estimator: Any
     players: Any
     feature_names: Any
+    memory: Any
     window_steps_: list[Any]
 
     _parameter_constraints: dict[str, Any] = {
         "estimator": "no_validation",
         "players": "no_validation",
         "feature_names": ["array-like", None],
+        "memory": "no_validation",
         "verbose": ["verbose"],
     }
 
@@ -79,6 +100,9 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         Sets `estimator_`, `players_` and what is needed to read further rows.
         """
         _check_is_model(self.estimator)
+        memory = _checked_memory(self.memory)
+        if is_classifier(self) and np.asarray(y).shape[1:] == (1,):
+            y = column_or_1d(y, warn=True)
         codec = RowCodec.from_rows(X)
         encoded = codec.encode(X)
         if not makes_windows(self.estimator):
@@ -86,8 +110,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
             self.window_steps_, self.codec_ = [], codec
             self.row_shape_ = encoded.shape[1:]
             self._check_rows(encoded, self._make_players(encoded.shape[1:], X))
-        self.estimator_ = clone(_as_estimator(self.estimator))
-        self.estimator_.fit(X, y, **{k: v for k, v in fit_params.items() if v is not None})
+        self.estimator_ = self._fitted_clone(memory, X, y, self._fit_params(fit_params))
         self.window_steps_, self.explained_estimator_ = split_at_windows(self.estimator_)
         # Past the windows the estimator takes plain arrays.
         self.codec_ = RowCodec.from_rows(self._windowed(X)) if self.window_steps_ else codec
@@ -100,8 +123,22 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
             self.feature_names_in_ = np.asarray(codec.columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.n_features_in_ = np.shape(X)[-1]
+        self.n_features_in_ = encoded.shape[-1]
         return rows
+
+    def _fit_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what goes on to the estimator's `fit`: what it requested, where routing is on."""
+        given = {name: value for name, value in params.items() if value is not None}
+        if is_frozen(self.estimator) or not get_config()["enable_metadata_routing"]:
+            return given
+        return dict(process_routing(self, "fit", **given).estimator.fit)
+
+    def _fitted_clone(self, memory: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
+        estimator = clone(_as_estimator(self.estimator))
+        if self.memory is None or is_frozen(self.estimator):
+            return estimator.fit(X, y, **fit_params)
+        versions = (__version__, sklearn_version)
+        return memory.cache(_fitted)(estimator, X, y, fit_params, versions)
 
     def _windowed(self, X: Any) -> Any:
         for step in self.window_steps_:
@@ -111,20 +148,25 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
         """Refuse parameters that do not fit the rows or the players; called before fitting."""
 
-    def _encoded(self, X: Any) -> tuple[np.ndarray, RowCodec]:
+    def _encoded(self, X: Any, name: str = "X") -> tuple[np.ndarray, RowCodec]:
         """Return the rows to explain as numbers, windows already made, and what decodes them.
 
         The codec is not that of `fit` where X has categories that `fit` did not see.
         """
         codec = self.codec_ if self.window_steps_ else self.codec_.extended(X)
-        rows = codec.encode(self._windowed(X))
+        rows = codec.encode(self._windowed(X), name)
         if rows.shape[1:] != self.row_shape_:
+            if rows.ndim == 2 and len(self.row_shape_) == 1:
+                raise ValueError(
+                    f"{name} has {rows.shape[1]} features, but {type(self).__name__} is expecting "
+                    f"{self.row_shape_[0]} features as input"
+                )
             raise ValueError(
-                f"X has samples of shape {rows.shape[1:]}, but the explainer was fitted on "
+                f"{name} has samples of shape {rows.shape[1:]}, but the explainer was fitted on "
                 f"{self.row_shape_}"
             )
         if hasattr(self, "explained_estimator_"):
-            self._refuse_missing(rows)
+            self._refuse_missing(rows, name)
         return rows, codec
 
     def _refuse_missing(self, rows: np.ndarray, name: str = "X") -> None:
@@ -163,6 +205,19 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
                 return None
         return names
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata goes on to the estimator; see scikit-learn's user guide.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        same = MethodMapping()
+        for method in ("fit", "score"):
+            same.add(caller=method, callee=method)
+        router = MetadataRouter(owner=type(self).__name__)
+        return router.add(estimator=_as_estimator(self.estimator), method_mapping=same)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(_as_estimator(self.estimator))
@@ -172,6 +227,10 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags = inner.target_tags
         tags.input_tags = inner.input_tags
         tags.input_tags.sparse = False
+        if tags.classifier_tags is not None:
+            # Probabilities of several targets are a list of arrays, not one output a class.
+            tags.target_tags.multi_output = False
+            tags.classifier_tags.multi_label = False
         return tags
 
     @property
@@ -192,6 +251,12 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of the inner estimator's class probabilities."""
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the inner estimator's decision values."""
@@ -202,6 +267,8 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None, **score_params: Any) -> float:
         """Return the inner estimator's score."""
         check_is_fitted(self)
+        if get_config()["enable_metadata_routing"] and not is_frozen(self.estimator):
+            score_params = process_routing(self, "score", **score_params).estimator.score
         return self.estimator_.score(X, y, **score_params)
 
     @property

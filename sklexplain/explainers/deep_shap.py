@@ -59,6 +59,10 @@ class DeepSHAP(AttributionExplainer):
         Rows explained at a time; ``"auto"`` is as many as scikit-learn's `working_memory` holds.
     feature_names : list of str, default=None
         Names of the variables where X is an array.
+    memory : str, path or joblib.Memory, default=None
+        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
+        as when a grid varies the explainer only. Read and written by pickle, so give a folder
+        that nobody else writes to.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
     verbose : int, default=0
@@ -115,6 +119,7 @@ class DeepSHAP(AttributionExplainer):
         unsupported: str = "error",
         batch_size: int | str = "auto",
         feature_names: Any = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -125,6 +130,7 @@ class DeepSHAP(AttributionExplainer):
         self.unsupported = unsupported
         self.batch_size = batch_size
         self.feature_names = feature_names
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 

@@ -60,6 +60,10 @@ class SHAP(AttributionExplainer):
         Names of the variables where X is an array.
     n_jobs : int, default=None
         Workers, through joblib, where the method uses them.
+    memory : str, path or joblib.Memory, default=None
+        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
+        as when a grid varies the explainer only. Read and written by pickle, so give a folder
+        that nobody else writes to.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
         1 shows a progress bar.
@@ -100,6 +104,7 @@ class SHAP(AttributionExplainer):
         output: str = "auto",
         feature_names: Any = None,
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -110,6 +115,7 @@ class SHAP(AttributionExplainer):
         self.output = output
         self.feature_names = feature_names
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -165,7 +171,7 @@ class SHAP(AttributionExplainer):
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
         background = self.background
         if hasattr(background, "columns"):
-            background = self._encoded(background)[0]
+            background = self._encoded(background, "background")[0]
         make_background(background, rows, random_state=0)
 
     @property

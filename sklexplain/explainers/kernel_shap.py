@@ -90,6 +90,10 @@ class KernelSHAP(AttributionExplainer):
         Names of the variables where X is an array.
     n_jobs : int, default=None
         Workers, through joblib. Torch models use their own threads instead.
+    memory : str, path or joblib.Memory, default=None
+        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
+        as when a grid varies the explainer only. Read and written by pickle, so give a folder
+        that nobody else writes to.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows and of coalitions.
     verbose : int, default=0
@@ -172,6 +176,7 @@ class KernelSHAP(AttributionExplainer):
         batch_size: int | str = "auto",
         feature_names: Any = None,
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -187,6 +192,7 @@ class KernelSHAP(AttributionExplainer):
         self.batch_size = batch_size
         self.feature_names = feature_names
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 

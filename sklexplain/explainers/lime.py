@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.linear_model import Ridge
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_memory, has_fit_parameter
+from sklearn.utils.validation import has_fit_parameter
 from tqdm.auto import tqdm
 
 from ..core.explanation import Explanation
@@ -100,7 +100,9 @@ class LIME(ReadableExplainer, AttributionExplainer):
         Workers for running the estimator, through joblib. Torch models use their own threads.
     memory : str, path or joblib.Memory, default=None
         Where the estimator's outputs are kept chunk by chunk, so that a run that was stopped goes
-        on where it was. The estimator is recognised by its answers for a few rows.
+        on where it was. The estimator is recognised by its answers for a few rows. Fitted
+        estimators are kept too: the same one is not fitted twice on the same rows. Read and
+        written by pickle, so give a folder that nobody else writes to.
     random_state : int, RandomState or None, default=None
         Of the draws, which are fixed by `fit`.
     verbose : int, default=0
@@ -170,7 +172,6 @@ class LIME(ReadableExplainer, AttributionExplainer):
         "output": [StrOptions(set(OUTPUTS))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_jobs": N_JOBS,
-        "memory": "no_validation",
         "random_state": ["random_state"],
     }
 
@@ -244,7 +245,6 @@ class LIME(ReadableExplainer, AttributionExplainer):
                 f"surrogate={self.surrogate!r} takes no sample_weight; use a linear regressor "
                 "that does, such as Ridge or Lasso"
             )
-        check_memory(self.memory)
         rows = self._fit_estimator(X, y, **fit_params)
         n_players = self.players_.n_players
         self.kernel_width_ = 0.75 * float(np.sqrt(n_players))

@@ -60,6 +60,10 @@ class PermutationImportance(BaseExplainer):
     n_jobs : int, default=None
         Workers over the players, through joblib. Torch models run in one process, because their
         own threads already use the cores.
+    memory : str, path or joblib.Memory, default=None
+        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
+        as when a grid varies the explainer only. Read and written by pickle, so give a folder
+        that nobody else writes to.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
         1 shows a progress bar.
@@ -124,6 +128,7 @@ class PermutationImportance(BaseExplainer):
         max_samples: float = 1.0,
         feature_names: Any = None,
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -135,6 +140,7 @@ class PermutationImportance(BaseExplainer):
         self.max_samples = max_samples
         self.feature_names = feature_names
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 

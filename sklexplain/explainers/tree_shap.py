@@ -53,6 +53,10 @@ class TreeSHAP(AttributionExplainer):
         Names of the columns where X is an array.
     n_jobs : int, default=None
         Workers over the rows, through joblib.
+    memory : str, path or joblib.Memory, default=None
+        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
+        as when a grid varies the explainer only. Read and written by pickle, so give a folder
+        that nobody else writes to.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
     verbose : int, default=0
@@ -107,6 +111,7 @@ class TreeSHAP(AttributionExplainer):
         output: str = "auto",
         feature_names: Any = None,
         n_jobs: int | None = None,
+        memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -116,6 +121,7 @@ class TreeSHAP(AttributionExplainer):
         self.output = output
         self.feature_names = feature_names
         self.n_jobs = n_jobs
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 

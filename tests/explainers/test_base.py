@@ -183,11 +183,11 @@ class TestReading:
     @pytest.mark.parametrize(
         ("rows", "message"),
         [
-            (X[:, :2], r"samples of shape \(2,\), but the explainer was fitted on \(3,\)"),
+            (X[:, :2], r"X has 2 features, but \w+ is expecting 3 features"),
             (X[:, :, None], r"samples of shape \(3, 1\)"),
             (X[0], "Expected 2D array"),
             (np.full((2, 3), "a"), "something else than numbers"),
-            (frame[["open", "close"]], r"samples of shape \(2,\)"),
+            (frame[["open", "close"]], "X has 2 features"),
         ],
     )
     def test_other_rows_than_fitted(self, explainer, rows, message):

@@ -210,7 +210,7 @@ class TestErrors:
             ({"background": 0}, ValueError, "background=0 must be"),
             ({"background": "all"}, TypeError, "background='all' must be a number"),
             ({"background": X[:, :2]}, ValueError, "background rows have shape"),
-            ({"background": frame[["open"]]}, ValueError, "samples of shape"),
+            ({"background": frame[["open"]]}, ValueError, "background has 1 features"),
             ({"max_evals": 0}, ValueError, "'max_evals' parameter"),
             ({"output": "proba"}, ValueError, "'output' parameter"),
         ],

@@ -511,7 +511,7 @@ class TestErrors:
             ({"background": 0}, ValueError, "background=0 must be at least one row"),
             ({"background": "all"}, TypeError, "background='all' must be a number"),
             ({"background": X[:, :2]}, ValueError, r"background rows have shape \(2,\)"),
-            ({"background": frame[["open"]]}, ValueError, r"samples of shape \(1,\)"),
+            ({"background": frame[["open"]]}, ValueError, "background has 1 features"),
             ({"output": "proba"}, ValueError, "'output' parameter"),
             ({"output": "predict_proba"}, ValueError, "Ridge has only"),
             ({"link": "log"}, ValueError, "'link' parameter"),
