@@ -20,6 +20,7 @@ _HOMES = {
     "GRUClassifier": "recurrent",
     "GRURegressor": "recurrent",
     "ImportanceDisplay": "display",
+    "ForceDisplay": "display",
     "KernelSHAP": "explainers.kernel_shap",
     "LIME": "explainers.lime",
     "LSTMClassifier": "recurrent",
@@ -51,7 +52,14 @@ if TYPE_CHECKING:
     from .core.models import as_estimator
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
-    from .display import ImportanceDisplay, SequenceDisplay, WaterfallDisplay, plot, write_report
+    from .display import (
+        ForceDisplay,
+        ImportanceDisplay,
+        SequenceDisplay,
+        WaterfallDisplay,
+        plot,
+        write_report,
+    )
     from .explainers.deep_shap import DeepSHAP
     from .explainers.front_door import SHAP
     from .explainers.kernel_shap import KernelSHAP

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..display.page import Facts, Section
-from ..display.report import parameters_of
+from ..display.report_parts import parameters_of
 from .demo import WINDOW, Demo
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .._version import __version__
 from ..core.explanation import Explanation
 from ..display.page import Numbers, Picture, Section, Table, inline_svg, svg_axes, write_page
-from ..display.report import (
+from ..display.report_parts import (
     importance_picture,
     importance_table,
     row_table,
@@ -320,7 +320,7 @@ def _one_day(demo: Demo) -> Section:
             "to this one, feature by feature."
         ],
         [
-            row_table(shap, 0, unit="dollars"),
+            row_table({"SHAP value": shap[0]}, unit="dollars"),
             _beside_lime(demo),
             sequence_picture(
                 demo.shap_by_cell,

@@ -5,17 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.explanation import Explanation
+from .force import ForceDisplay
 from .importance import ImportanceDisplay
 from .report import write_report
 from .sequence import SequenceDisplay
 from .waterfall import WaterfallDisplay
 
-__all__ = ["ImportanceDisplay", "SequenceDisplay", "WaterfallDisplay", "plot", "write_report"]
+__all__ = [
+    "ForceDisplay",
+    "ImportanceDisplay",
+    "SequenceDisplay",
+    "WaterfallDisplay",
+    "plot",
+    "write_report",
+]
 
 _KINDS: dict[str, Any] = {
+    "force": ForceDisplay,
     "importance": ImportanceDisplay,
     "sequence": SequenceDisplay,
     "waterfall": WaterfallDisplay,
+}
+
+# Other forms of a display, by a name of their own.
+_FORMS: dict[str, tuple[Any, str]] = {
+    "box": (ImportanceDisplay, "box"),
 }
 
 
@@ -26,8 +40,8 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
     ----------
     explanation : Explanation
     kind : str, default="auto"
-        Which display: ``"importance"`` for :class:`ImportanceDisplay` and so on. ``"auto"`` draws
-        single cells of windows as a heat map, everything else as bars.
+        Which display: ``"importance"`` for :class:`ImportanceDisplay` and so on; ``"box"`` for
+        its boxes. ``"auto"`` draws single cells of windows as a heat map, everything else as bars.
     **params : dict
         For the display's `from_explanation`.
 
@@ -54,6 +68,9 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
     if kind == "auto":
         windows = len(explanation.players.shape) == 2
         kind = "sequence" if windows and explanation.players.level == "cell" else "importance"
+    if kind in _FORMS:
+        display, form = _FORMS[kind]
+        return display.from_explanation(explanation, kind=form, **params)
     if kind not in _KINDS:
-        raise ValueError(f"kind={kind!r} is not one of {('auto', *_KINDS)}")
+        raise ValueError(f"kind={kind!r} is not one of {('auto', *_KINDS, *_FORMS)}")
     return _KINDS[kind].from_explanation(explanation, **params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,12 +93,15 @@ class Section:
         Pictures that follow one another stand side by side where there is room.
     notes : sequence of str
         After the blocks.
+    level : {2, 3}, default=2
+        Of the heading: 3 for a part of the section before it.
     """
 
     title: str
     paragraphs: Sequence[str] = ()
     blocks: Sequence[Numbers | Facts | Table | Picture] = field(default=())
     notes: Sequence[str] = ()
+    level: int = 2
 
     def rows(self) -> Iterator[list[Any]]:
         """Yield the blocks, consecutive pictures together."""
@@ -145,9 +149,19 @@ def write_page(
     *,
     footer: str = "",
 ) -> Path:
-    """Write :func:`render_page` to a file and return its absolute path."""
+    """Write :func:`render_page` to a file and return its absolute path.
+
+    The file is replaced in one step, so an older page survives whatever fails.
+    """
     path = Path(path).absolute()
-    path.write_text(render_page(title, lead, sections, footer=footer), encoding="utf-8")
+    html = render_page(title, lead, sections, footer=footer)
+    target = path.resolve()
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(html, encoding="utf-8")
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path
 
 

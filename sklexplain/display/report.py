@@ -1,234 +1,141 @@
-"""What a report says about explanations and estimators: pictures with alt texts, and tables."""
+"""write_report: explanations as one page that can be mailed to a colleague."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from .._version import __version__
 from ..core.explanation import Explanation
-from .importance import ImportanceDisplay
-from .measures import measure_of, one_output
-from .page import Facts, Picture, Table, inline_svg, svg_axes
-from .sequence import SequenceDisplay
+from .page import write_page
+from .report_inputs import check_lengths, check_path, named_baselines, named_explanations
+from .report_scores import scores_of_estimator, scores_section, verdict
+from .report_sections import (
+    data_section,
+    detail_sections,
+    importance_sections,
+    model_section,
+    reading_section,
+)
+from .report_views import check_output, chosen_rows, rows_of
 
 
-def number(value: float, decimals: int) -> str:
-    """Return a number with fixed decimals, thousands apart and no negative zero."""
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}"
-
-
-def decimals_for(values: Any, digits: int = 4) -> int:
-    """Return the decimals that give the largest of some numbers this many digits."""
-    sizes = np.abs(np.asarray(values, dtype=float))
-    largest = float(np.max(sizes, initial=0, where=np.isfinite(sizes)))
-    if largest == 0:
-        return 0
-    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 12))
-
-
-def importance_picture(
-    explanation: Explanation,
-    name: str,
+def write_report(
+    path: str | PathLike[str],
+    explanations: Explanation | Sequence[Explanation] | Mapping[str, Explanation],
     *,
-    caption: str,
+    estimator: Any = None,
+    X: Any = None,
+    y: Any = None,
+    baseline: Any = "auto",
+    rows: Any = "auto",
     output: str | int | None = None,
-    measure: str | None = None,
     unit: str = "",
-    max_display: int | None = None,
-    title: str | None = None,
-) -> Picture:
-    """Return bars with error bars for a page.
+    title: str = "What the model relies on",
+) -> Path:
+    """Write explanations as one HTML page that needs nothing beside itself.
+
+    The page can be mailed: its pictures are inside it, it runs no script and asks the network for
+    nothing. It shows the scores beside naive baselines, the importances by every method side by
+    side, heat maps of windows, some rows in detail, the data and the model, and says in plain
+    language what each number means and what it does not. Sections that nothing was given for
+    are left out.
 
     Parameters
     ----------
-    explanation : Explanation
-    name : str
-        As of :func:`inline_svg`.
-    caption : str
-    output, measure, unit, max_display, title
-        As of :meth:`ImportanceDisplay.from_explanation`.
-
-    Returns
-    -------
-    Picture
-    """
-    with svg_axes() as ax:
-        display = ImportanceDisplay.from_explanation(
-            explanation,
-            output=output,
-            measure=measure,
-            unit=unit,
-            ax=ax,
-            max_display=max_display,
-            title=title,
-        )
-        largest = np.argsort(-np.abs(display.importances))[:5]
-        decimals = decimals_for(display.importances)
-        told = ", ".join(
-            f"{display.names[i]} {number(display.importances[i], decimals)}" for i in largest
-        )
-        alt = (
-            f"Bar chart of {display.measure} for {len(display.importances)} players. "
-            f"The largest: {told}."
-        )
-        return Picture(inline_svg(display.figure_, alt, name), caption)
-
-
-def sequence_picture(
-    explanation: Explanation,
-    name: str,
-    *,
-    caption: str,
-    sample: int | None = None,
-    output: str | int | None = None,
-    data: np.ndarray | None = None,
-    series: str | int | None = None,
-    measure: str | None = None,
-    unit: str = "",
-    title: str | None = None,
-) -> Picture:
-    """Return a heat map of features by time steps for a page.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    name : str
-        As of :func:`inline_svg`.
-    caption : str
-    sample, output, data, series, measure, unit, title
-        As of :meth:`SequenceDisplay.from_explanation`.
-
-    Returns
-    -------
-    Picture
-    """
-    with svg_axes() as ax:
-        display = SequenceDisplay.from_explanation(
-            explanation,
-            sample=sample,
-            output=output,
-            data=data,
-            series=series,
-            measure=measure,
-            unit=unit,
-            ax=ax,
-            title=title,
-        )
-        values = np.nan_to_num(display.cell_values)
-        step, feature = np.unravel_index(np.argmax(np.abs(values)), values.shape)
-        age = len(values) - 1 - step
-        alt = (
-            f"Heat map of {display.measure} for {values.shape[1]} features by {len(values)} time "
-            f"steps. The strongest cell is {display.feature_names[feature]} at "
-            f"{f't-{age}' if age else 't'}, with {values[step, feature]:.4g}."
-        )
-        return Picture(inline_svg(display.figure_, alt, name), caption)
-
-
-def importance_table(
-    columns: Mapping[str, Explanation],
-    *,
-    caption: str,
-    first_column: str = "player",
-    max_rows: int = 50,
-) -> Table:
-    """Return the importances of one or more explanations of the same players side by side.
-
-    Parameters
-    ----------
-    columns : mapping from str to Explanation
-        By heading; each of one output. The first one orders the rows, unless the players are
-        time steps, which keep their order.
-    caption : str
-    first_column : str, default="player"
-    max_rows : int, default=50
-        Rows beyond it are left out, and the caption says so.
-
-    Returns
-    -------
-    Table
-        Mean ± standard deviation, as the bars and whiskers of :class:`ImportanceDisplay`.
-    """
-    explanations = [one_output(explanation, None) for explanation in columns.values()]
-    names = explanations[0].players.names
-    for heading, explanation in zip(columns, explanations, strict=True):
-        if explanation.players.names != names:
-            raise ValueError(f"{heading!r} is of other players than the first explanation")
-    order = np.arange(len(names))
-    if explanations[0].players.level != "timestep":
-        order = np.argsort(-explanations[0].importances(), kind="stable")
-    cells = [_mean_and_std(explanation) for explanation in explanations]
-    rows = [[names[i], *(column[i] for column in cells)] for i in order[:max_rows]]
-    if len(order) > max_rows:
-        caption += f" {len(order) - max_rows} further rows are left out."
-    return Table([first_column, *columns], rows, caption)
-
-
-def _mean_and_std(explanation: Explanation) -> list[str]:
-    means = explanation.importances()
-    values = explanation.values
-    stds = (values if explanation.kind == "importances" else np.abs(values)).std(axis=0)
-    decimals = decimals_for(means)
-    if len(explanation) == 1:
-        return [number(mean, decimals) for mean in means]
-    return [
-        f"{number(mean, decimals)} ± {number(std, decimals)}"
-        for mean, std in zip(means, stds, strict=True)
-    ]
-
-
-def row_table(explanation: Explanation, row: int, *, unit: str = "", max_rows: int = 20) -> Table:
-    """Return how the values of one row lead from the base value to its prediction.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Of one output, with values that add up.
-    row : int
+    path : str or PathLike
+        The file to write. An older one is replaced only when the new one is whole.
+    explanations : Explanation, list of Explanation, or mapping from name to Explanation
+        Of any methods, permutation importance among them, and of any players: those of equal
+        players are compared with one another.
+    estimator : fitted estimator, explainer, module or function, default=None
+        For its hyperparameters and, with `X` and `y`, its scores.
+    X : array-like or DataFrame of shape (n_samples, n_columns) or \
+            (n_samples, n_timesteps, n_features), default=None
+        Held-out rows, not seen in training: what the scores are of.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        Their true targets.
+    baseline : "auto", None, array, or mapping from name to array, default="auto"
+        Naive predictions of the same rows, such as the last known value of a series; one a row.
+        The mean of `y`, or its most frequent class, is always shown too, unless None is given:
+        a guess with a small advantage, since it knows the held-out targets.
+    rows : "auto" or sequence of int or str, default="auto"
+        The rows to show in detail: positions among the explained rows, or labels as text.
+        ``"auto"`` takes the largest and the smallest prediction, the one in the middle and, where
+        the targets are known, the largest error. ``[]`` shows none.
+    output : str or int, default=None
+        The class or target to show. By default of two classes the second, of up to four outputs
+        each, of more their mean; and of a single row the class that it was given.
     unit : str, default=""
-    max_rows : int, default=20
-        The other players are added up in one line.
+        Of the explained output, such as ``"dollars"``.
+    title : str, default="What the model relies on"
 
     Returns
     -------
-    Table
+    Path
+        The absolute path of the page.
+
+    Raises
+    ------
+    ValueError
+        If there are no explanations, if lengths disagree, or if a row or the output is unknown.
+    TypeError
+        If something else than an Explanation is among the explanations.
+    FileNotFoundError
+        If the folder of `path` does not exist.
+    ImportError
+        If matplotlib or jinja2 is missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklexplain import KernelSHAP, PermutationImportance, write_report
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = Ridge().fit(X[:300], y[:300])
+    >>> drops = PermutationImportance(FrozenEstimator(model), random_state=0).fit(X[300:], y[300:])
+    >>> shap = KernelSHAP(FrozenEstimator(model), background=20, random_state=0).fit(X[:300])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_report(
+    ...         Path(folder) / "report.html",
+    ...         [drops.explanation_, shap.explain(X[300:])],
+    ...         estimator=model,
+    ...         X=X[300:],
+    ...         y=y[300:],
+    ...     )
+    ...     page.name, "mean absolute error" in page.read_text(encoding="utf-8")
+    ('report.html', True)
     """
-    one = one_output(explanation, None)[row]
-    values, base, prediction = one.values[0], one.base_values[0], one.predictions[0]
-    order = np.argsort(-np.abs(values), kind="stable")
-    decimals = decimals_for([base, prediction], 5)
-    shown = order[:max_rows]
-    rows = [["base value", number(base, decimals)]]
-    rows += [[one.players.names[i], f"{values[i]:+,.{decimals}f}"] for i in shown]
-    if len(order) > max_rows:
-        rest = values[order[max_rows:]].sum()
-        rows.append([f"{len(order) - max_rows} others", f"{rest:+,.{decimals}f}"])
-    rows.append(["prediction", number(prediction, decimals)])
-    label = "" if one.index is None else f" of {one.index[0]}"
-    heading = measure_of(one, unit, single_row=True)
-    return Table(["step", heading], rows, f"From the base value to the prediction{label}")
+    path = check_path(path)
+    named = named_explanations(explanations)
+    check_output(named, output)
+    baselines = named_baselines(baseline)
+    check_lengths(X, y, baselines)
+    explained = rows_of(named, X=X, y=y, estimator=estimator, output=output)
+    chosen = chosen_rows(explained, rows) if explained is not None else {}
+
+    lead, sections = _lead(named), []
+    if estimator is not None and y is not None:
+        scores = scores_of_estimator(
+            estimator, X, y, baselines, naive=baseline is not None, unit=unit
+        )
+        lead += " " + verdict(scores)
+        sections.append(scores_section(scores))
+    sections += importance_sections(named, output=output, unit=unit)
+    if explained is not None:
+        sections += detail_sections(named, explained, chosen, unit=unit)
+    sections.append(data_section(named, X, y, unit=unit))
+    if estimator is not None:
+        sections.append(model_section(estimator))
+    sections.append(reading_section(named))
+    return write_page(path, title, lead, sections, footer=f"Made with sklexplain {__version__}.")
 
 
-def parameters_of(estimator: Any, leave_out: Sequence[str] = ()) -> Facts:
-    """Return the hyperparameters of an estimator, those that were changed first.
-
-    Parameters
-    ----------
-    estimator : estimator
-    leave_out : sequence of str, default=()
-
-    Returns
-    -------
-    Facts
-    """
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(type(estimator)).parameters.items()
-    }
-    given = estimator.get_params(deep=False).items()
-    items = [(name, value) for name, value in given if name not in leave_out]
-    items.sort(key=lambda item: repr(item[1]) == repr(defaults.get(item[0])))
-    return Facts([(name, str(value)) for name, value in items])
+def _lead(named: Mapping[str, Explanation]) -> str:
+    methods = " and ".join(dict.fromkeys(one.method or "a method" for one in named.values()))
+    return f"{methods}."

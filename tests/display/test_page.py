@@ -18,7 +18,7 @@ from sklexplain.display.page import (
     svg_axes,
     write_page,
 )
-from sklexplain.display.report import importance_picture, sequence_picture
+from sklexplain.display.report_parts import importance_picture, sequence_picture
 from sklexplain.display.style import INK
 from tests.pages import Page, assert_asks_nothing_of_the_network
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from sklexplain.display.report import (
+from sklexplain.display.report_parts import (
     decimals_for,
     importance_table,
     number,
@@ -44,12 +44,12 @@ def test_a_table_of_different_players_is_refused(explanation_of):
 
 def test_a_row_adds_up_from_base_value_to_prediction(explanation_of):
     explanation = explanation_of(shape=(30,))
-    table = row_table(explanation, 3, unit="dollars", max_rows=5)
-    assert [row[0] for row in table.rows[::6]] == ["base value", "25 others"]
+    table = row_table({"KernelSHAP": explanation[3]}, unit="dollars", max_rows=5)
+    assert [row[0] for row in table.rows[::6]] == ["base value", "25 others together"]
     numbers = [float(row[1]) for row in table.rows]
     assert numbers[-1] == pytest.approx(explanation.predictions[3], abs=1e-3)
     assert sum(numbers[:-1]) == pytest.approx(numbers[-1], abs=5e-3)
-    assert table.columns[1] == "SHAP value, dollars"
+    assert table.columns[1] == "KernelSHAP, dollars"
 
 
 def test_changed_hyperparameters_come_first():

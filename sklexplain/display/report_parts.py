@@ -1,0 +1,299 @@
+"""What a report says about explanations and estimators: pictures with alt texts, and tables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.explanation import Explanation
+from .importance import ImportanceDisplay
+from .measures import one_output
+from .one_row import row_labels
+from .page import Facts, Picture, Table, inline_svg, svg_axes
+from .sequence import SequenceDisplay
+from .style import shortened
+from .waterfall import WaterfallDisplay
+
+
+def number(value: float, decimals: int) -> str:
+    """Return a number with fixed decimals, thousands apart and no negative zero."""
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"
+
+
+def decimals_for(values: Any, digits: int = 4) -> int:
+    """Return the decimals that give the largest of some numbers this many digits."""
+    sizes = np.abs(np.asarray(values, dtype=float))
+    largest = float(np.max(sizes, initial=0, where=np.isfinite(sizes)))
+    if largest == 0:
+        return 0
+    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 12))
+
+
+def importance_picture(
+    explanation: Explanation,
+    name: str,
+    *,
+    caption: str,
+    output: str | int | None = None,
+    measure: str | None = None,
+    unit: str = "",
+    max_display: int | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Return bars with error bars for a page.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    name : str
+        As of :func:`inline_svg`.
+    caption : str
+    output, measure, unit, max_display, title
+        As of :meth:`ImportanceDisplay.from_explanation`.
+
+    Returns
+    -------
+    Picture
+    """
+    with svg_axes() as ax:
+        display = ImportanceDisplay.from_explanation(
+            explanation,
+            output=output,
+            measure=measure,
+            unit=unit,
+            ax=ax,
+            max_display=max_display,
+            title=title,
+        )
+        largest = np.argsort(-np.abs(display.importances))[:5]
+        decimals = decimals_for(display.importances)
+        told = ", ".join(
+            f"{display.names[i]} {number(display.importances[i], decimals)}" for i in largest
+        )
+        alt = (
+            f"Bar chart of {display.measure} for {len(display.importances)} players. "
+            f"The largest: {told}."
+        )
+        return Picture(inline_svg(display.figure_, alt, name), caption)
+
+
+def sequence_picture(
+    explanation: Explanation,
+    name: str,
+    *,
+    caption: str,
+    sample: int | None = None,
+    output: str | int | None = None,
+    data: np.ndarray | None = None,
+    series: str | int | None = None,
+    measure: str | None = None,
+    unit: str = "",
+    title: str | None = None,
+) -> Picture:
+    """Return a heat map of features by time steps for a page.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    name : str
+        As of :func:`inline_svg`.
+    caption : str
+    sample, output, data, series, measure, unit, title
+        As of :meth:`SequenceDisplay.from_explanation`.
+
+    Returns
+    -------
+    Picture
+    """
+    with svg_axes() as ax:
+        display = SequenceDisplay.from_explanation(
+            explanation,
+            sample=sample,
+            output=output,
+            data=data,
+            series=series,
+            measure=measure,
+            unit=unit,
+            ax=ax,
+            title=title,
+        )
+        values = np.nan_to_num(display.cell_values)
+        step, feature = np.unravel_index(np.argmax(np.abs(values)), values.shape)
+        age = len(values) - 1 - step
+        alt = (
+            f"Heat map of {display.measure} for {values.shape[1]} features by {len(values)} time "
+            f"steps. The strongest cell is {display.feature_names[feature]} at "
+            f"{f't-{age}' if age else 't'}, with {values[step, feature]:.4g}."
+        )
+        return Picture(inline_svg(display.figure_, alt, name), caption)
+
+
+def importance_table(
+    columns: Mapping[str, Explanation],
+    *,
+    caption: str,
+    first_column: str = "player",
+    max_rows: int = 50,
+) -> Table:
+    """Return the importances of one or more explanations of the same players side by side.
+
+    Parameters
+    ----------
+    columns : mapping from str to Explanation
+        By heading; each of one output. The first one orders the rows, unless the players are
+        time steps, which keep their order.
+    caption : str
+    first_column : str, default="player"
+    max_rows : int, default=50
+        Rows beyond it are left out, and the caption says so.
+
+    Returns
+    -------
+    Table
+        Mean ± standard deviation, as the bars and whiskers of :class:`ImportanceDisplay`.
+    """
+    explanations = [one_output(explanation, None) for explanation in columns.values()]
+    names = explanations[0].players.names
+    for heading, explanation in zip(columns, explanations, strict=True):
+        if explanation.players.names != names:
+            raise ValueError(f"{heading!r} is of other players than the first explanation")
+    order = np.arange(len(names))
+    if explanations[0].players.level != "timestep":
+        order = np.argsort(-explanations[0].importances(), kind="stable")
+    cells = [_mean_and_std(explanation) for explanation in explanations]
+    rows = [[names[i], *(column[i] for column in cells)] for i in order[:max_rows]]
+    if len(order) > max_rows:
+        caption += f" {len(order) - max_rows} further rows are left out."
+    return Table([first_column, *columns], rows, caption)
+
+
+def _mean_and_std(explanation: Explanation) -> list[str]:
+    means = explanation.importances()
+    values = explanation.values
+    stds = (values if explanation.kind == "importances" else np.abs(values)).std(axis=0)
+    decimals = decimals_for(means)
+    if len(explanation) == 1:
+        return [number(mean, decimals) for mean in means]
+    return [
+        f"{number(mean, decimals)} ± {number(std, decimals)}"
+        for mean, std in zip(means, stds, strict=True)
+    ]
+
+
+def row_table(
+    methods: Mapping[str, Explanation], *, unit: str = "", caption: str = "", max_rows: int = 20
+) -> Table:
+    """Return how methods divide the prediction of one row.
+
+    Parameters
+    ----------
+    methods : mapping from a name to an Explanation
+        Of one row, one output and the same players each. The first one orders the players.
+    unit : str, default=""
+    caption : str, default=""
+    max_rows : int, default=20
+        The other players are added up in one line.
+
+    Returns
+    -------
+    Table
+        From the base value to the prediction where the values of the first lead there. Standard
+        errors stand behind ±.
+    """
+    first = next(iter(methods.values()))
+    order = np.argsort(-np.abs(first.values[0]), kind="stable")
+    shown, left_out = order[:max_rows], order[max_rows:]
+    labels = row_labels(first) if first.conditions is None else first.players.names
+    columns = [_row_cells(one, shown, left_out) for one in methods.values()]
+    names = [labels[player] for player in shown]
+    if len(left_out):
+        names.append(f"{len(left_out)} others together")
+    names = ["base value", *names, "prediction"]
+    conditions = [one.conditions[0] for one in methods.values() if one.conditions is not None]
+    heads = [f"{name}, {unit}" if unit else name for name in methods]
+    if conditions:
+        told = [shortened(str(conditions[0][player]), 40) for player in shown]
+        blank = [""] if len(left_out) else []
+        columns.append(["", *told, *blank, ""])
+        heads.append("what LIME compares with")
+    rows = [list(cells) for cells in zip(names, *columns, strict=True)]
+    return Table(["player and its value", *heads], rows, caption)
+
+
+def _row_cells(one: Explanation, shown: np.ndarray, left_out: np.ndarray) -> list[str]:
+    values = one.values[0]
+    base, prediction = float(one.base_values[0]), float(one.predictions[0])
+    decimals = decimals_for([base, prediction, *values], 5)
+    cells = [number(base, decimals)]
+    for player in shown:
+        error = "" if one.std_errors is None else f" ± {one.std_errors[0, player]:,.{decimals}f}"
+        cells.append(signed(values[player], decimals) + error)
+    if len(left_out):
+        cells.append(signed(values[left_out].sum(), decimals))
+    return [*cells, number(prediction, decimals)]
+
+
+def signed(value: float, decimals: int) -> str:
+    """Return a number with its sign, and none where it is shown as zero."""
+    told = number(value, decimals)
+    return f"+{told}" if value > 0 and float(told.replace(",", "")) else told
+
+
+def waterfall_picture(
+    explanation: Explanation, name: str, *, caption: str, unit: str = "", title: str | None = None
+) -> Picture:
+    """Return the steps from the base value to the prediction of one row.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of one row and one output.
+    name : str
+        As of :func:`inline_svg`.
+    caption : str
+    unit, title
+        As of :meth:`WaterfallDisplay.from_explanation`.
+
+    Returns
+    -------
+    Picture
+    """
+    with svg_axes() as ax:
+        display = WaterfallDisplay.from_explanation(
+            explanation, sample=0, unit=unit, ax=ax, max_display=10, title=title
+        )
+        largest = np.argsort(-np.abs(display.values))[:5]
+        decimals = decimals_for([display.base_value, display.prediction, *display.values])
+        told = ", ".join(
+            f"{display.labels[i]} {signed(display.values[i], decimals)}" for i in largest
+        )
+        alt = (
+            f"Waterfall from the base value {number(display.base_value, decimals)} to the "
+            f"prediction {number(display.prediction, decimals)}. The largest steps: {told}."
+        )
+        return Picture(inline_svg(display.figure_, alt, name), caption)
+
+
+def parameters_of(estimator: Any, leave_out: Sequence[str] = ()) -> Facts:
+    """Return the hyperparameters of an estimator, those that were changed first.
+
+    Parameters
+    ----------
+    estimator : estimator
+    leave_out : sequence of str, default=()
+
+    Returns
+    -------
+    Facts
+    """
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(type(estimator)).parameters.items()
+    }
+    given = estimator.get_params(deep=False).items()
+    items = [(name, value) for name, value in given if name not in leave_out]
+    items.sort(key=lambda item: repr(item[1]) == repr(defaults.get(item[0])))
+    return Facts([(name, str(value)) for name, value in items])

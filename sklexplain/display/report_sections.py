@@ -1,0 +1,416 @@
+"""The sections of a report, from explanations, rows and an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.explanation import Explanation
+from ..core.models import unwrapped
+from .page import Facts, Picture, Section, Table
+from .report_inputs import grouped_by_players
+from .report_parts import (
+    decimals_for,
+    importance_picture,
+    importance_table,
+    number,
+    parameters_of,
+    row_table,
+    sequence_picture,
+    waterfall_picture,
+)
+from .report_views import Rows, View, adds_up, position_of, views_of
+from .report_words import noun_of, precision_of, reading_paragraphs
+
+_MOST_COLUMNS = 30
+
+
+def importance_sections(
+    named: Mapping[str, Explanation], *, output: str | int | None = None, unit: str = ""
+) -> list[Section]:
+    """Show the importances of every method side by side, one section for each kind of players.
+
+    Parameters
+    ----------
+    named : mapping from str to Explanation
+    output : str or int, default=None
+        As of :func:`views_of`.
+    unit : str, default=""
+
+    Returns
+    -------
+    list of Section
+    """
+    sections = []
+    titles: list[str] = []
+    for number_of_group, group in enumerate(grouped_by_players(named)):
+        views = views_of(group, output, unit)
+        level = views[0].explanation.players.level
+        title = f"Which {noun_of(level, plural=True)} it relies on"
+        title += f" ({titles.count(title) + 1})" if title in titles else ""
+        titles.append(title)
+        blocks = importance_blocks(views, f"global-{number_of_group}")
+        sections.append(Section(title, [agreement(views)], blocks))
+    return sections
+
+
+def importance_blocks(
+    views: Sequence[View], prefix: str, *, series: str | None = None, data: Any = None
+) -> list[Picture | Table]:
+    """Draw and tabulate the importances of some explanations of equal players.
+
+    Parameters
+    ----------
+    views : sequence of View
+    prefix : str
+        Of the pictures' names, different for every call on a page.
+    series, data
+        As of :meth:`SequenceDisplay.from_explanation`, for single cells.
+
+    Returns
+    -------
+    list of Picture and Table
+    """
+    blocks: list[Picture | Table] = []
+    for place, view in enumerate(views):
+        drawn: dict[str, Any] = {
+            "caption": view.caption,
+            "measure": view.measure,
+            "title": view.title,
+        }
+        name = f"{prefix}-{place}"
+        if is_sequence(view.explanation):
+            of_rows = view.explanation.data if data is None else data
+            blocks.append(
+                sequence_picture(view.explanation, name, series=series, data=of_rows, **drawn)
+            )
+        else:
+            blocks.append(importance_picture(view.explanation, name, **drawn))
+    first = noun_of(views[0].explanation.players.level)
+    columns = {}
+    for view in views:
+        heading, again = view.heading, 2
+        while heading in columns:
+            heading, again = f"{view.heading} ({again})", again + 1
+        columns[heading] = view.explanation
+    blocks.append(
+        importance_table(
+            columns,
+            first_column=first,
+            max_rows=15 if is_sequence(views[0].explanation) else 50,
+            caption="Mean ± standard deviation over the repeats or the rows.",
+        )
+    )
+    return blocks
+
+
+def is_sequence(explanation: Explanation) -> bool:
+    """Whether a heat map of features by time steps shows more than bars would."""
+    players = explanation.players
+    return len(players.shape) == 2 and players.level not in ("feature", "timestep")
+
+
+def agreement(views: Sequence[View]) -> str:
+    """Say whether the methods agree on what comes first."""
+    firsts = {}
+    for view in views:
+        sizes = view.explanation.importances()
+        firsts[view.heading] = view.explanation.players.names[int(np.argmax(sizes))]
+    noun = noun_of(views[0].explanation.players.level)
+    if len(views) == 1:
+        return f"The {noun} that comes first is {next(iter(firsts.values()))}."
+    if len(set(firsts.values())) == 1:
+        return f"Every measure puts the same {noun} first: {next(iter(firsts.values()))}."
+    told = "; ".join(f"{name} by {heading}" for heading, name in firsts.items())
+    return (
+        f"The measures do not agree on what comes first: {told}. They answer different questions, "
+        "so this is no contradiction; how to read them is said at the end."
+    )
+
+
+def detail_sections(
+    named: Mapping[str, Explanation], rows: Rows, chosen: Mapping[int, str], *, unit: str = ""
+) -> list[Section]:
+    """Show some rows in detail, every method that explained them beside the others.
+
+    Parameters
+    ----------
+    named : mapping from str to Explanation
+    rows : Rows
+    chosen : mapping from a row's position to why it is shown
+    unit : str, default=""
+
+    Returns
+    -------
+    list of Section
+    """
+    if not chosen:
+        return []
+    intro = (
+        "A value says how far a player moves this one prediction up or down. Orange lowers it, "
+        "blue raises it."
+    )
+    sections = [Section("Single predictions", [intro])]
+    for row, why in chosen.items():
+        blocks = row_blocks(named, rows, row, f"row-{row}", unit=unit)
+        title = f"{rows.label(row)} ({why})" if why != "chosen" else rows.label(row)
+        sections.append(Section(title, [row_sentence(rows, row, unit)], blocks, level=3))
+    return sections
+
+
+def row_sentence(rows: Rows, row: int, unit: str = "") -> str:
+    """Say what was predicted of a row and what was true."""
+    position, reference = rows.output_of(row), rows.reference
+    one = reference[row] if position is None else reference[row][:, :, position]
+    prediction, base = float(one.predictions[0]), float(one.base_values[0])
+    decimals = decimals_for([prediction, base])
+    unit = f" {unit}" if unit else ""
+    of = "" if position is None else f" for {reference.output_names[position]}"
+    told = (
+        f"The model gives {number(prediction, decimals)}{unit}{of}; the base value is "
+        f"{number(base, decimals)}{unit}."
+    )
+    truth = rows.true_value(row)
+    if truth is None:
+        return told
+    if isinstance(truth, str):
+        return f"{told} The true class is {truth}."
+    miss = number(abs(prediction - truth), decimals)
+    return f"{told} The true value is {number(truth, decimals)}{unit}, so it is {miss}{unit} off."
+
+
+def row_blocks(
+    named: Mapping[str, Explanation],
+    rows: Rows,
+    row: int,
+    prefix: str,
+    *,
+    unit: str = "",
+    series: str | None = None,
+) -> list[Picture | Table]:
+    """Draw one row's prediction, and tabulate what each method says of it.
+
+    Parameters
+    ----------
+    named : mapping from str to Explanation
+    rows : Rows
+    row : int
+        Position among `rows`.
+    prefix : str
+        Of the pictures' names, different for every call on a page.
+    unit : str, default=""
+    series : str, default=None
+        As of :meth:`SequenceDisplay.from_explanation`.
+
+    Returns
+    -------
+    list of Picture and Table
+    """
+    blocks: list[Picture | Table] = []
+    single = {name: _at(named[name], rows, row, name) for name in rows.places}
+    known = {name: one for name, one in single.items() if one is not None}
+    tables: list[Table] = []
+    for group in grouped_by_players(known):
+        name, first = min(group.items(), key=lambda item: not adds_up(item[1]))
+        picture = f"{prefix}-{len(blocks)}"
+        if is_sequence(first):
+            blocks += [
+                sequence_picture(
+                    one, f"{picture}-{place}", sample=0, series=series, unit=unit, title=which,
+                    caption="The prediction, divided among the single numbers of the window; "
+                    f"above, the series itself. {precision_of(one, unit)}",
+                )
+                for place, (which, one) in enumerate(group.items())
+            ]  # fmt: skip
+            continue
+        if adds_up(first):
+            caption = "From the base value to the prediction, the largest steps first."
+            blocks.append(waterfall_picture(first, picture, caption=caption, unit=unit, title=name))
+        told = {name: first} | group
+        tables.append(row_table(told, unit=unit, caption=_row_caption(told)))
+    return blocks + tables
+
+
+def _at(explanation: Explanation, rows: Rows, row: int, name: str) -> Explanation | None:
+    """Return the row and the output that is shown, where this explanation has both."""
+    place = rows.places[name][row]
+    if place is None:
+        return None
+    one = explanation[place]
+    if not one.output_names:
+        return one
+    position = rows.output_of(row)
+    wanted: str | int = 0 if position is None else rows.reference.output_names[position]
+    found = position_of(wanted, one.output_names)
+    return None if found is None else one[:, :, found]
+
+
+def _row_caption(methods: Mapping[str, Explanation]) -> str:
+    apart = [name for name, one in methods.items() if not adds_up(one)]
+    told = []
+    if len(apart) < len(methods):
+        told.append("The values lead from the base value to the prediction.")
+    for name in apart:
+        local = methods[name].diagnostics.get("local_r2")
+        fits = "" if local is None else f"; its linear model's local R² is {float(local[0]):.2f}"
+        told.append(f"Those of {name} are weights and need not add up{fits}.")
+    if any(one.std_errors is not None for one in methods.values()):
+        told.append("±: standard error.")
+    return " ".join(told)
+
+
+def data_section(
+    named: Mapping[str, Explanation], X: Any, y: Any, *, unit: str = "", title: str = "The data"
+) -> Section:
+    """Say what the held-out rows, or the explained ones, hold.
+
+    Parameters
+    ----------
+    named : mapping from str to Explanation
+    X, y : the held-out rows and targets, or None
+    unit : str, default=""
+        Of the target.
+    title : str
+
+    Returns
+    -------
+    Section
+    """
+    explained = next((one for one in named.values() if one.data is not None), None)
+    facts = []
+    if X is not None:
+        facts.append(("Held-out rows", f"{len(X):,}"))
+    if explained is not None:
+        facts.append(("Explained rows", ", ".join(dict.fromkeys(
+            f"{len(one):,}" for one in named.values() if one.kind == "attributions"
+        ))))  # fmt: skip
+    shape = next(iter(named.values())).players.shape
+    if len(shape) == 2:
+        facts += [("Time steps in a window", f"{shape[0]:,}"), ("Features", f"{shape[1]:,}")]
+    else:
+        facts.append(("Columns", f"{shape[0]:,}"))
+    if y is not None:
+        facts.append(("Target", _target_in_words(np.asarray(y), unit)))
+    names = next(iter(named.values())).players.feature_names
+    blocks: list[Facts | Table] = [Facts(facts)]
+    columns = _columns_of(X, explained, names)
+    if columns:
+        source = "held-out" if X is not None else "explained"
+        caption = f"What the {source} rows hold."
+        if len(columns) > _MOST_COLUMNS:
+            caption += f" {len(columns) - _MOST_COLUMNS} further columns are left out."
+        blocks.append(
+            Table(["column", "smallest", "median", "largest"], columns[:_MOST_COLUMNS], caption)
+        )
+    return Section(title, blocks=blocks)
+
+
+def _target_in_words(y: np.ndarray, unit: str) -> str:
+    if y.dtype.kind in "fc" or (y.dtype.kind in "iu" and len(np.unique(y)) > 20):
+        decimals = decimals_for(y)
+        low, high = (number(float(edge), decimals) for edge in (np.nanmin(y), np.nanmax(y)))
+        return f"{low} to {high}{f' {unit}' if unit else ''}"
+    labels, counts = np.unique(y, return_counts=True)
+    told = [f"{label}: {count / len(y):.0%}" for label, count in zip(labels, counts, strict=True)]
+    return ", ".join(told[:10]) + (f" and {len(told) - 10} more" if len(told) > 10 else "")
+
+
+def _columns_of(X: Any, explained: Explanation | None, names: Sequence[str]) -> list[list[str]]:
+    """Return each column's name and range, or its most frequent categories."""
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        return [_range(str(name), X.iloc[:, i].to_numpy()) for i, name in enumerate(X.columns)]
+    categories: Mapping[int, tuple[str, ...]] = {}
+    if X is None:
+        if explained is None or explained.data is None:
+            return []
+        X, categories = explained.data, explained.categories
+    rows = np.asarray(X)
+    if rows.ndim not in (2, 3) or rows.shape[-1] != len(names):
+        return []
+    listed = []
+    for i, name in enumerate(names):
+        values = rows[..., i].ravel()
+        if i in categories:
+            known = np.asarray(categories[i], dtype=object)
+            values = known[values[np.isfinite(values)].astype(int)]
+        listed.append(_range(name, values))
+    return listed
+
+
+def _range(name: str, values: np.ndarray) -> list[str]:
+    if values.dtype.kind in "biuf":
+        finite = values[np.isfinite(values)].astype(float)
+        if not len(finite):
+            return [name, "missing", "", ""]
+        decimals = decimals_for(finite)
+        if np.all(finite == np.round(finite)):
+            decimals = 0
+        edges = (finite.min(), np.median(finite), finite.max())
+        return [name, *(number(float(edge), decimals) for edge in edges)]
+    labels, counts = np.unique([str(value) for value in values], return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:3]
+    told = [f"{labels[i]} ({counts[i] / counts.sum():.0%})" for i in most]
+    return [name, *told, *[""] * (3 - len(told))]
+
+
+def model_section(
+    estimator: Any,
+    *,
+    title: str = "The model",
+    paragraphs: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+) -> Section:
+    """Say what the model is, and its hyperparameters, those that were changed first.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, explainer, module or function
+    title : str
+    paragraphs : sequence of str, default=()
+        In place of the sentence that names the estimator.
+    leave_out : sequence of str, default=()
+        Hyperparameters that say nothing.
+
+    Returns
+    -------
+    Section
+    """
+    if hasattr(estimator, "players_"):
+        estimator = estimator.estimator_
+    core = unwrapped(estimator)
+    steps = [step for _, step in getattr(core, "steps", [])]
+    last = unwrapped(steps[-1]) if steps else core
+    name = type(last).__name__
+    told = list(paragraphs)
+    if not told and len(steps) > 1:
+        chain = ", ".join(type(step).__name__ for step in steps[:-1])
+        told = [f"{name}, after {chain}. Hyperparameters that differ from the defaults come first."]
+    elif not told:
+        named = hasattr(last, "get_params")
+        told = [f"{name}." + (" Those that differ from the defaults come first." if named else "")]
+    blocks = [parameters_of(last, leave_out)] if hasattr(last, "get_params") else []
+    return Section(title, told, blocks)
+
+
+def reading_section(
+    named: Mapping[str, Explanation],
+    *,
+    title: str = "How to read these numbers",
+    paragraphs: Sequence[str] = (),
+) -> Section:
+    """Say what each number means and what it does not.
+
+    Parameters
+    ----------
+    named : mapping from str to Explanation
+    title : str
+    paragraphs : sequence of str, default=()
+        Added at the end.
+
+    Returns
+    -------
+    Section
+    """
+    return Section(title, [*reading_paragraphs(named.values()), *paragraphs])
