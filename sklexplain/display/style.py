@@ -13,6 +13,12 @@ POSITIVE = "#0072B2"
 NEGATIVE = "#D55E00"
 NEUTRAL = "#F7F7F7"
 
+# For categories, the rest of the same palette; yellow is too pale for points on white.
+CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+
+# Points and cells about which nothing is known.
+UNKNOWN = "#9A9AA3"
+
 # Text and lines that a page may recolour for its own background; see `page.inline_svg`.
 INK = "#1B1B1F"
 MUTED = "#6B6B76"
@@ -76,6 +82,18 @@ def signed_colormap() -> Any:
     """Return the colours of heat maps: vermilion below zero, blue above."""
     colors = require_matplotlib("matplotlib.colors")
     return colors.LinearSegmentedColormap.from_list("signed", [NEGATIVE, NEUTRAL, POSITIVE])
+
+
+def value_colormap() -> Any:
+    """Return the colours of values from low to high, with grey for those that are missing.
+
+    Ordered by lightness, and without the blue and vermilion that stand for signs.
+    """
+    colors = require_matplotlib("matplotlib.colors")
+    plasma = require_matplotlib("matplotlib").colormaps["plasma"]
+    colormap = colors.ListedColormap([plasma(0.12 + 0.72 * i / 255) for i in range(256)], "values")
+    colormap.set_bad(UNKNOWN)
+    return colormap
 
 
 def shortened(name: str, most: int = 28) -> str:
