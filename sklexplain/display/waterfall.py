@@ -70,8 +70,8 @@ class WaterfallDisplay:
     >>> display = WaterfallDisplay.from_explanation(
     ...     explanation, sample=2, ax=Figure().add_subplot()
     ... )
-    >>> display.base_value, display.prediction
-    (8.0, 14.0)
+    >>> display.prediction
+    14.0
     >>> np.round([bar.get_width() for bar in display.bars_], 3) + 0
     array([6., 0.])
     """
