@@ -136,6 +136,8 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         """Explain some training rows once, when the importances are first asked for."""
         check_is_fitted(self)
         if not hasattr(self, "_importances_cache"):
+            if not self._computes_importances:
+                raise AttributeError("importances were not asked for")
             sizes = np.abs(self._explain_rows(self.importance_rows_[:most_rows]).values)
             sizes = sizes.reshape(*sizes.shape[:2], -1).mean(axis=2)
             self._importances_cache = (sizes.mean(axis=0), sizes.std(axis=0))

@@ -22,6 +22,7 @@ from .._version import __version__
 from ..core.models import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
+from .diagram import DiagramMixin
 from .pipelines import allows_nan, makes_windows, split_at_windows
 
 # Parameter constraint: joblib takes any number of workers but 0.
@@ -35,13 +36,13 @@ N_JOBS = [
 def _estimator_has(method: str) -> Callable[[Any], bool]:
     def check(self: Any) -> bool:
         estimator = getattr(self, "estimator_", None)
-        getattr(_as_estimator(self.estimator) if estimator is None else estimator, method)
+        getattr(frozen_if_plain(self.estimator) if estimator is None else estimator, method)
         return True
 
     return check
 
 
-def _as_estimator(estimator: Any) -> Any:
+def frozen_if_plain(estimator: Any) -> Any:
     """Return `estimator` itself, or a frozen estimator around a bare module or function."""
     return as_estimator(estimator) if is_plain(estimator) else estimator
 
@@ -77,7 +78,7 @@ def is_frozen(estimator: Any) -> bool:
     return is_plain(estimator) or isinstance(estimator, FrozenEstimator)
 
 
-class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
+class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
     """An explainer around an estimator, which it clones, fits and answers for."""
 
     estimator: Any
@@ -134,7 +135,7 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         return dict(process_routing(self, "fit", **given).estimator.fit)
 
     def _fitted_clone(self, memory: Any, X: Any, y: Any, fit_params: dict[str, Any]) -> Any:
-        estimator = clone(_as_estimator(self.estimator))
+        estimator = clone(frozen_if_plain(self.estimator))
         if self.memory is None or is_frozen(self.estimator):
             return estimator.fit(X, y, **fit_params)
         versions = (__version__, sklearn_version)
@@ -216,11 +217,11 @@ class BaseExplainer(MetaEstimatorMixin, BaseEstimator):
         for method in ("fit", "score"):
             same.add(caller=method, callee=method)
         router = MetadataRouter(owner=type(self).__name__)
-        return router.add(estimator=_as_estimator(self.estimator), method_mapping=same)
+        return router.add(estimator=frozen_if_plain(self.estimator), method_mapping=same)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        inner = get_tags(_as_estimator(self.estimator))
+        inner = get_tags(frozen_if_plain(self.estimator))
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags

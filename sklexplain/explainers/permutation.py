@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import get_config
 from sklearn.base import _fit_context, is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import check_scoring
@@ -16,16 +16,15 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt
-from sklearn.utils.random import sample_without_replacement
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 from tqdm.auto import tqdm
 
 from ..core.explanation import Explanation
 from ..core.models import uses_torch
-from ..core.perturb import replaced
-from ..core.players import Players
-from ..core.tables import RowCodec
-from .base import N_JOBS, BaseExplainer, is_frozen
+from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
+from .permutation_null import null_importances, p_values
+from .permutation_scores import ScoreDrops, combined, n_drawn, part_of
 
 
 class PermutationImportance(BaseExplainer):
@@ -55,6 +54,9 @@ class PermutationImportance(BaseExplainer):
         out; the results are averaged, and each fold's are kept.
     max_samples : int or float, default=1.0
         Rows drawn without replacement for each player, as a number or a share.
+    n_null : int, default=0
+        Times that everything is measured anew with the target permuted: what an estimator makes
+        of players that say nothing. Costs `n_null` further fits, and brings `pvalues_`.
     feature_names : list of str, default=None
         Names of the variables where X is an array.
     n_jobs : int, default=None
@@ -82,6 +84,11 @@ class PermutationImportance(BaseExplainer):
         `importances` of shape (n_players, n_repeats), with `cv` (n_folds, n_players, n_repeats);
         `importances_mean`, `importances_std`; `baseline_score`, with `cv` one a fold. The name is
         ``"score"`` where `scoring` is one scorer.
+    pvalues_ : ndarray of shape (n_players,)
+        Only with `n_null`: how often a player that says nothing would seem as important as this
+        one, ``(1 + n_null_at_least_as_large) / (1 + n_null)``; `results_` has it for each scorer,
+        with `null_importances` of shape (n_null, n_players). Not corrected for the number of
+        players.
     explanation_ : Explanation
         The drops as an explanation, whose samples are repeats.
     players_ : Players
@@ -92,6 +99,11 @@ class PermutationImportance(BaseExplainer):
     -----
     Breiman (2001); Fisher, Rudin and Dominici (2019). With columns as players and equal
     `random_state` the numbers are those of :func:`sklearn.inspection.permutation_importance`.
+
+    The p-values are those of Altmann, Toloşi, Sander and Lengauer (2010), from the permutations
+    themselves rather than from a distribution fitted to them, which keeps them valid for any
+    `n_null`. They take rows to be exchangeable, and are too small where neighbouring rows are
+    alike, as in most time series.
 
     Examples
     --------
@@ -109,6 +121,7 @@ class PermutationImportance(BaseExplainer):
         "scoring": "no_validation",
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "cv": ["cv_object"],
+        "n_null": [Interval(Integral, 0, None, closed="left")],
         "max_samples": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
@@ -126,6 +139,7 @@ class PermutationImportance(BaseExplainer):
         n_repeats: int = 5,
         cv: Any = None,
         max_samples: float = 1.0,
+        n_null: int = 0,
         feature_names: Any = None,
         n_jobs: int | None = None,
         memory: Any = None,
@@ -138,6 +152,7 @@ class PermutationImportance(BaseExplainer):
         self.n_repeats = n_repeats
         self.cv = cv
         self.max_samples = max_samples
+        self.n_null = n_null
         self.feature_names = feature_names
         self.n_jobs = n_jobs
         self.memory = memory
@@ -194,15 +209,28 @@ class PermutationImportance(BaseExplainer):
         if self.scoring is not None:
             # What no scorer is called is told before a model is fitted.
             check_scoring(scoring=self.scoring)
-        self._fit_estimator(X, y, **self._weighted(sample_weight), **fit_params)
+        if self.n_null and (y is None or is_frozen(self.estimator)):
+            raise ValueError(
+                f"n_null={self.n_null} fits the estimator to permuted targets, but "
+                + ("there is no y" if y is None else "the estimator is not fitted by the explainer")
+                + "; leave n_null out"
+            )
+        given = {"sample_weight": sample_weight, "groups": groups, **fit_params}
+        routed = self._routed({name: value for name, value in given.items() if value is not None})
+        self._fit_estimator(X, y, **routed.estimator.fit)
         random_state = check_random_state(self.random_state)
-        if self.cv is not None:
-            measured = self._measure_folds(X, y, sample_weight, groups, fit_params, random_state)
+        splitter = None if self.cv is None else check_cv(self.cv, y, classifier=is_classifier(self))
+        if splitter is not None:
+            measured = self._measure_folds(X, y, splitter, routed, random_state)
         elif X_val is not None:
             measured = [self._measure(X_val, y_val, sample_weight_val, random_state)]
         else:
-            measured = [self._measure(X, y, sample_weight, random_state)]
-        self.results_ = _combined(measured, by_fold=self.cv is not None)
+            weight = routed.scorer.score.get("sample_weight")
+            measured = [self._measure(X, y, weight, random_state)]
+        self.results_ = combined(measured, by_fold=self.cv is not None)
+        if self.n_null:
+            held_out = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+            self._measure_null(X, y, {**given, **held_out}, splitter, random_state)
         first = next(iter(self.results_.values()))
         self.importances_ = first.importances_mean
         self.importances_std_ = first.importances_std
@@ -251,43 +279,87 @@ class PermutationImportance(BaseExplainer):
             )
         return {name: sample_weight}
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata goes to the estimator, the scorer and the splitter.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        router = super().get_metadata_routing()
+        scorer = check_scoring(frozen_if_plain(self.estimator), scoring=self.scoring)
+        router.add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
+        splitter = check_cv(self.cv)
+        return router.add(
+            splitter=splitter, method_mapping=MethodMapping().add(caller="fit", callee="split")
+        )
+
+    def _routed(self, given: dict[str, Any]) -> Bunch:
+        """Divide what `fit` was given between the estimator, the scorer and the splitter."""
+        if get_config()["enable_metadata_routing"] and not is_frozen(self.estimator):
+            return process_routing(self, "fit", **given)
+        weight = given.pop("sample_weight", None)
+        groups = given.pop("groups", None)
+        return Bunch(
+            estimator=Bunch(fit={**self._weighted(weight), **given}),
+            scorer=Bunch(score={} if weight is None else {"sample_weight": weight}),
+            splitter=Bunch(split={} if groups is None else {"groups": groups}),
+        )
+
+    def _fit_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        # Already divided by _routed.
+        return params
+
     def _measure_folds(
         self,
         X: Any,
         y: Any,
-        sample_weight: Any,
-        groups: Any,
-        fit_params: dict[str, Any],
+        splitter: Any,
+        routed: Bunch,
         random_state: np.random.RandomState,
     ) -> list[dict[str, Bunch]]:
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self))
-        check_consistent_length(X, y, sample_weight, groups)
+        weight = routed.scorer.score.get("sample_weight")
+        check_consistent_length(X, y, weight, routed.splitter.split.get("groups"))
         self.estimators_, measured = [], []
-        for train, test in splitter.split(X, y, groups):
-            part = {name: _part(value, train, X) for name, value in fit_params.items()}
+        for train, test in splitter.split(X, y, **routed.splitter.split):
+            part = {name: part_of(value, train, X) for name, value in routed.estimator.fit.items()}
             # Not a clone, because `cv` may be a generator, which cannot be copied.
             fold = type(self)(**{**self.get_params(deep=False), "cv": None})
-            fold_rows = _safe_indexing(X, train)
-            fold._fit_estimator(
-                fold_rows,
-                _part(y, train, X),
-                **self._weighted(_part(sample_weight, train, X)),
-                **part,
-            )
+            fold._fit_estimator(_safe_indexing(X, train), part_of(y, train, X), **part)
             if fold.players_.names != self.players_.names:
                 raise ValueError(
                     "the players differ between folds: the windows or columns depend on the rows"
                 )
             self.estimators_.append(fold.estimator_)
-            measured.append(
-                fold._measure(
-                    _safe_indexing(X, test),
-                    _part(y, test, X),
-                    _part(sample_weight, test, X),
-                    random_state,
-                )
-            )
+            held_out = (_safe_indexing(X, test), part_of(y, test, X), part_of(weight, test, X))
+            measured.append(fold._measure(*held_out, random_state))
         return measured
+
+    def _measure_null(
+        self,
+        X: Any,
+        y: Any,
+        given: dict[str, Any],
+        splitter: Any,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Add to each scorer's results what it finds where the target is permuted."""
+        # Workers do not start workers of their own, and a chance fit is not worth keeping.
+        params = {"cv": splitter, "n_null": 0, "n_jobs": 1, "memory": None, "verbose": 0}
+        explainer = type(self)(**{**self.get_params(deep=False), **params})
+        null = null_importances(
+            explainer,
+            X,
+            y,
+            given,
+            seeds=random_state.randint(np.iinfo(np.int32).max, size=self.n_null),
+            n_jobs=1 if uses_torch(self.explained_estimator_) else self.n_jobs,
+            show_progress=bool(self.verbose),
+        )
+        for name, results in self.results_.items():
+            results.null_importances = np.stack([drops[name] for drops in null])
+            results.pvalues = p_values(results.importances_mean, results.null_importances)
+        self.pvalues_ = next(iter(self.results_.values())).pvalues
 
     def _scorer(self) -> Any:
         # What follows the windows of a search has lost the search's own scorer.
@@ -306,7 +378,7 @@ class PermutationImportance(BaseExplainer):
         # Drawn first and once, so that every player meets the same permutations, as in
         # scikit-learn.
         seed = random_state.randint(np.iinfo(np.int32).max + 1)
-        task = _Task(
+        task = ScoreDrops(
             estimator,
             self._scorer(),
             rows,
@@ -316,7 +388,7 @@ class PermutationImportance(BaseExplainer):
             self.players_,
             seed,
             self.n_repeats,
-            _n_drawn(self.max_samples, len(rows)),
+            n_drawn(self.max_samples, len(rows)),
         )
         baseline = task.score(rows, y, sample_weight)
         n_jobs = 1 if uses_torch(estimator) else effective_n_jobs(self.n_jobs)
@@ -371,85 +443,8 @@ class PermutationImportance(BaseExplainer):
                 "n_folds": len(measured) if self.cv is not None else 0,
                 "max_samples": self.max_samples,
                 "scoring": self.scoring if isinstance(self.scoring, str) else None,
+                "n_null": self.n_null,
             },
             index=np.asarray(labels),
             kind="importances",
         )
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Everything that scoring under a permuted player needs; sent to the workers."""
-
-    estimator: Any
-    scorer: Any
-    rows: np.ndarray
-    y: Any
-    sample_weight: Any
-    codec: RowCodec
-    players: Players
-    seed: int
-    n_repeats: int
-    n_drawn: int
-
-    def score(self, rows: np.ndarray, y: Any, sample_weight: Any) -> dict[str, float]:
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        score = self.scorer(self.estimator, self.codec.decode(rows), y, **weights)
-        return score if isinstance(score, dict) else {"score": score}
-
-    def permuted_scores(self, player: int) -> list[dict[str, float]]:
-        random_state = check_random_state(self.seed)
-        rows, y, sample_weight = self.rows, self.y, self.sample_weight
-        if self.n_drawn < len(rows):
-            drawn = sample_without_replacement(len(rows), self.n_drawn, random_state=random_state)
-            rows, y, sample_weight = rows[drawn], _part(y, drawn), _part(sample_weight, drawn)
-        cells = self.players.members(player)
-        permuted = rows.copy()
-        # Each repeat shuffles the order left by the one before, as scikit-learn does.
-        order = np.arange(len(rows))
-        shuffled = np.arange(len(rows))
-        scores = []
-        for _ in range(self.n_repeats):
-            random_state.shuffle(shuffled)
-            order = order[shuffled]
-            replaced(rows, order, cells, out=permuted)
-            scores.append(self.score(permuted, y, sample_weight))
-        return scores
-
-
-def _combined(measured: list[dict[str, Bunch]], *, by_fold: bool) -> dict[str, Bunch]:
-    """Average over repeats and folds."""
-    results = {}
-    for name in measured[0]:
-        importances = np.stack([fold[name].importances for fold in measured])
-        baselines = np.array([fold[name].baseline_score for fold in measured])
-        results[name] = Bunch(
-            importances=importances if by_fold else importances[0],
-            importances_mean=importances.mean(axis=(0, 2)),
-            importances_std=importances.std(axis=(0, 2)),
-            baseline_score=baselines if by_fold else baselines[0],
-        )
-    return results
-
-
-def _n_drawn(max_samples: float, n_rows: int) -> int:
-    if not isinstance(max_samples, Integral):
-        if int(max_samples * n_rows) == 0:
-            raise ValueError(
-                f"max_samples={max_samples} of the {n_rows} rows measured on is less than one row"
-            )
-        return int(max_samples * n_rows)
-    if max_samples > n_rows:
-        raise ValueError(f"max_samples={max_samples} is more than the {n_rows} rows measured on")
-    return int(max_samples)
-
-
-def _part(values: Any, rows: np.ndarray, X: Any = None) -> Any:
-    """Return the rows of an array that has one entry a sample; anything else as it is."""
-    if values is None or (X is not None and not _one_a_sample(values, X)):
-        return values
-    return _safe_indexing(values, rows)
-
-
-def _one_a_sample(values: Any, X: Any) -> bool:
-    return hasattr(values, "__len__") and not isinstance(values, str) and len(values) == len(X)
