@@ -13,6 +13,7 @@ from ._version import __version__
 
 _HOMES = {
     "Background": "core.background",
+    "CrossExplanation": "evaluation.cross_explanation",
     "DeepSHAP": "explainers.deep_shap",
     "Explanation": "core.explanation",
     "FeedForwardClassifier": "recurrent",
@@ -36,6 +37,7 @@ _HOMES = {
     "WaterfallDisplay": "display",
     "as_estimator": "core.models",
     "cluster_players": "core.players",
+    "cross_explain": "evaluation.cross",
     "load_google_stock": "datasets",
     "make_players": "core.players",
     "make_sequences": "datasets",
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
         plot,
         write_report,
     )
+    from .evaluation.cross import cross_explain
+    from .evaluation.cross_explanation import CrossExplanation
     from .explainers.deep_shap import DeepSHAP
     from .explainers.front_door import SHAP
     from .explainers.kernel_shap import KernelSHAP
