@@ -35,8 +35,6 @@ class OneRow:
         The row's label; empty where it has none.
     method : str
     diagnostics : dict of str to object
-    params : dict
-        The explanation's.
     """
 
     values: np.ndarray
@@ -49,7 +47,21 @@ class OneRow:
     row_name: str
     method: str
     diagnostics: dict[str, Any]
-    params: dict[str, Any]
+
+    @property
+    def reach(self) -> float:
+        """How far the values could lead, by which a gap is small or not."""
+        moved = abs(self.prediction - self.base_value)
+        return max(float(np.abs(self.values).sum()), moved, float(np.finfo(float).tiny))
+
+    @property
+    def slopes(self) -> bool:
+        """Whether the values are slopes of a surrogate, which are no parts of its output."""
+        surrogate = self.diagnostics.get("surrogate_predictions")
+        if surrogate is None:
+            return False
+        total = self.base_value + float(self.values.sum())
+        return abs(total - float(surrogate)) > _SMALLEST_GAP * self.reach
 
 
 def one_row(
@@ -86,7 +98,6 @@ def one_row(
         row_name="" if row.index is None else str(row.index[0]),
         method=row.method,
         diagnostics={name: array[0] for name, array in row.diagnostics.items()},
-        params=row.params,
     )
 
 
@@ -207,18 +218,13 @@ def gap_of(row: OneRow, *, display: str) -> float:
     ValueError
         If the values are slopes of a surrogate, which are not parts of the prediction.
     """
-    total = row.base_value + float(row.values.sum())
-    reach = max(
-        float(np.abs(row.values).sum()), abs(row.prediction - row.base_value), np.finfo(float).tiny
-    )
-    surrogate = row.diagnostics.get("surrogate_predictions")
-    if surrogate is not None and abs(total - float(surrogate)) > _SMALLEST_GAP * reach:
+    if row.slopes:
         raise ValueError(
             f"{display} adds up parts of the prediction, but these values of {row.method} are "
             'slopes; draw them with LocalDisplay, or explain with discretizer="quartile"'
         )
-    gap = row.prediction - total
-    return gap if abs(gap) > _SMALLEST_GAP * reach else 0.0
+    gap = row.prediction - row.base_value - float(row.values.sum())
+    return gap if abs(gap) > _SMALLEST_GAP * row.reach else 0.0
 
 
 def checked_max_display(max_display: int | None, default: int) -> int:
