@@ -126,7 +126,7 @@ def write_report(
         )
         lead += " " + verdict(scores)
         sections.append(scores_section(scores))
-    sections += importance_sections(named, output=output, unit=unit)
+    sections += importance_sections(named, output=output, unit=unit, data=X)
     if explained is not None:
         sections += detail_sections(named, explained, chosen, unit=unit)
     sections.append(data_section(named, X, y, unit=unit))
@@ -137,5 +137,10 @@ def write_report(
 
 
 def _lead(named: Mapping[str, Explanation]) -> str:
-    methods = " and ".join(dict.fromkeys(one.method or "a method" for one in named.values()))
-    return f"{methods}."
+    methods = dict.fromkeys(
+        "permutation importance" if one.kind == "importances" else one.method or "attributions"
+        for one in named.values()
+    )
+    *others, last = methods
+    told = f"{', '.join(others)} and {last}" if others else last
+    return f"A model explained by {told}."

@@ -17,6 +17,13 @@ from .sequence import SequenceDisplay
 from .style import shortened
 from .waterfall import WaterfallDisplay
 
+# Inches. Narrow, so that the text of a picture can be read where it fills a phone.
+_WIDTH = 4.6
+
+
+def _height(n_bars: int) -> float:
+    return 1.2 + 0.25 * max(n_bars, 4)
+
 
 def number(value: float, decimals: int) -> str:
     """Return a number with fixed decimals, thousands apart and no negative zero."""
@@ -58,7 +65,9 @@ def importance_picture(
     -------
     Picture
     """
-    with svg_axes() as ax:
+    n_shown = min(explanation.players.n_players, max_display or 15)
+    in_time = explanation.players.level == "timestep"
+    with svg_axes((_WIDTH, 2.8 if in_time else _height(n_shown))) as ax:
         display = ImportanceDisplay.from_explanation(
             explanation,
             output=output,
@@ -68,6 +77,10 @@ def importance_picture(
             max_display=max_display,
             title=title,
         )
+        if not in_time:
+            # As high as its bars are many, the picture has room for names in full size.
+            display.ax_.tick_params(axis="y", labelsize="medium")
+            display.ax_.locator_params(axis="x", nbins=5)
         largest = np.argsort(-np.abs(display.importances))[:5]
         decimals = decimals_for(display.importances)
         told = ", ".join(
@@ -108,7 +121,8 @@ def sequence_picture(
     -------
     Picture
     """
-    with svg_axes() as ax:
+    n_features = min(explanation.players.shape[-1], 15)
+    with svg_axes((_WIDTH, max(3.4, 1.6 + 0.22 * n_features))) as ax:
         display = SequenceDisplay.from_explanation(
             explanation,
             sample=sample,
@@ -184,7 +198,13 @@ def _mean_and_std(explanation: Explanation) -> list[str]:
 
 
 def row_table(
-    methods: Mapping[str, Explanation], *, unit: str = "", caption: str = "", max_rows: int = 20
+    methods: Mapping[str, Explanation],
+    *,
+    unit: str = "",
+    caption: str = "",
+    decimals: int | None = None,
+    first_column: str = "player and its value",
+    max_rows: int = 20,
 ) -> Table:
     """Return how methods divide the prediction of one row.
 
@@ -194,6 +214,9 @@ def row_table(
         Of one row, one output and the same players each. The first one orders the players.
     unit : str, default=""
     caption : str, default=""
+    decimals : int, default=None
+        By default as many as the predictions need.
+    first_column : str
     max_rows : int, default=20
         The other players are added up in one line.
 
@@ -207,7 +230,9 @@ def row_table(
     order = np.argsort(-np.abs(first.values[0]), kind="stable")
     shown, left_out = order[:max_rows], order[max_rows:]
     labels = row_labels(first) if first.conditions is None else first.players.names
-    columns = [_row_cells(one, shown, left_out) for one in methods.values()]
+    if decimals is None:
+        decimals = decimals_for([first.base_values[0], first.predictions[0]], 5)
+    columns = [_row_cells(one, shown, left_out, decimals) for one in methods.values()]
     names = [labels[player] for player in shown]
     if len(left_out):
         names.append(f"{len(left_out)} others together")
@@ -220,13 +245,14 @@ def row_table(
         columns.append(["", *told, *blank, ""])
         heads.append("what LIME compares with")
     rows = [list(cells) for cells in zip(names, *columns, strict=True)]
-    return Table(["player and its value", *heads], rows, caption)
+    return Table([first_column, *heads], rows, caption)
 
 
-def _row_cells(one: Explanation, shown: np.ndarray, left_out: np.ndarray) -> list[str]:
+def _row_cells(
+    one: Explanation, shown: np.ndarray, left_out: np.ndarray, decimals: int
+) -> list[str]:
     values = one.values[0]
     base, prediction = float(one.base_values[0]), float(one.predictions[0])
-    decimals = decimals_for([base, prediction, *values], 5)
     cells = [number(base, decimals)]
     for player in shown:
         error = "" if one.std_errors is None else f" ± {one.std_errors[0, player]:,.{decimals}f}"
@@ -261,7 +287,8 @@ def waterfall_picture(
     -------
     Picture
     """
-    with svg_axes() as ax:
+    n_shown = min(explanation.players.n_players, 11)
+    with svg_axes((_WIDTH, _height(n_shown + 2))) as ax:
         display = WaterfallDisplay.from_explanation(
             explanation, sample=0, unit=unit, ax=ax, max_display=10, title=title
         )

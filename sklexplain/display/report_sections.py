@@ -28,7 +28,11 @@ _MOST_COLUMNS = 30
 
 
 def importance_sections(
-    named: Mapping[str, Explanation], *, output: str | int | None = None, unit: str = ""
+    named: Mapping[str, Explanation],
+    *,
+    output: str | int | None = None,
+    unit: str = "",
+    data: Any = None,
 ) -> list[Section]:
     """Show the importances of every method side by side, one section for each kind of players.
 
@@ -38,6 +42,8 @@ def importance_sections(
     output : str or int, default=None
         As of :func:`views_of`.
     unit : str, default=""
+    data : array-like, default=None
+        Rows whose course is drawn above heat maps where the explanation holds none.
 
     Returns
     -------
@@ -51,7 +57,7 @@ def importance_sections(
         title = f"Which {noun_of(level, plural=True)} it relies on"
         title += f" ({titles.count(title) + 1})" if title in titles else ""
         titles.append(title)
-        blocks = importance_blocks(views, f"global-{number_of_group}")
+        blocks = importance_blocks(views, f"global-{number_of_group}", data=data)
         sections.append(Section(title, [agreement(views)], blocks))
     return sections
 
@@ -66,8 +72,10 @@ def importance_blocks(
     views : sequence of View
     prefix : str
         Of the pictures' names, different for every call on a page.
-    series, data
+    series : str, default=None
         As of :meth:`SequenceDisplay.from_explanation`, for single cells.
+    data : array-like, default=None
+        Of which the series is drawn where the explanation holds no rows.
 
     Returns
     -------
@@ -82,7 +90,9 @@ def importance_blocks(
         }
         name = f"{prefix}-{place}"
         if is_sequence(view.explanation):
-            of_rows = view.explanation.data if data is None else data
+            of_rows = view.explanation.data
+            if of_rows is None and np.shape(data)[1:] == view.explanation.players.shape:
+                of_rows = np.asarray(data)
             blocks.append(
                 sequence_picture(view.explanation, name, series=series, data=of_rows, **drawn)
             )
@@ -117,7 +127,9 @@ def agreement(views: Sequence[View]) -> str:
     firsts = {}
     for view in views:
         sizes = view.explanation.importances()
-        firsts[view.heading] = view.explanation.players.names[int(np.argmax(sizes))]
+        several = view.explanation.kind == "importances"
+        heading = f"{view.title} ({view.measure})" if several else view.title
+        firsts[heading] = view.explanation.players.names[int(np.argmax(sizes))]
     noun = noun_of(views[0].explanation.players.level)
     if len(views) == 1:
         return f"The {noun} that comes first is {next(iter(firsts.values()))}."
@@ -125,8 +137,8 @@ def agreement(views: Sequence[View]) -> str:
         return f"Every measure puts the same {noun} first: {next(iter(firsts.values()))}."
     told = "; ".join(f"{name} by {heading}" for heading, name in firsts.items())
     return (
-        f"The measures do not agree on what comes first: {told}. They answer different questions, "
-        "so this is no contradiction; how to read them is said at the end."
+        f"What comes first differs: {told}. The measures answer different questions, so this is no "
+        "contradiction; how to read them is said at the end."
     )
 
 
@@ -165,7 +177,7 @@ def row_sentence(rows: Rows, row: int, unit: str = "") -> str:
     position, reference = rows.output_of(row), rows.reference
     one = reference[row] if position is None else reference[row][:, :, position]
     prediction, base = float(one.predictions[0]), float(one.base_values[0])
-    decimals = decimals_for([prediction, base])
+    decimals = rows.decimals()
     unit = f" {unit}" if unit else ""
     of = "" if position is None else f" for {reference.output_names[position]}"
     told = (
@@ -229,7 +241,15 @@ def row_blocks(
             caption = "From the base value to the prediction, the largest steps first."
             blocks.append(waterfall_picture(first, picture, caption=caption, unit=unit, title=name))
         told = {name: first} | group
-        tables.append(row_table(told, unit=unit, caption=_row_caption(told)))
+        tables.append(
+            row_table(
+                told,
+                unit=unit,
+                caption=_row_caption(told),
+                decimals=rows.decimals(),
+                first_column=f"{noun_of(first.players.level)} and its value",
+            )
+        )
     return blocks + tables
 
 
@@ -283,9 +303,8 @@ def data_section(
     if X is not None:
         facts.append(("Held-out rows", f"{len(X):,}"))
     if explained is not None:
-        facts.append(("Explained rows", ", ".join(dict.fromkeys(
-            f"{len(one):,}" for one in named.values() if one.kind == "attributions"
-        ))))  # fmt: skip
+        told = [f"{len(one):,} by {name}" for name, one in named.items() if one.data is not None]
+        facts.append(("Explained rows", ", ".join(told)))
     shape = next(iter(named.values())).players.shape
     if len(shape) == 2:
         facts += [("Time steps in a window", f"{shape[0]:,}"), ("Features", f"{shape[1]:,}")]
@@ -295,15 +314,17 @@ def data_section(
         facts.append(("Target", _target_in_words(np.asarray(y), unit)))
     names = next(iter(named.values())).players.feature_names
     blocks: list[Facts | Table] = [Facts(facts)]
-    columns = _columns_of(X, explained, names)
-    if columns:
-        source = "held-out" if X is not None else "explained"
-        caption = f"What the {source} rows hold."
-        if len(columns) > _MOST_COLUMNS:
-            caption += f" {len(columns) - _MOST_COLUMNS} further columns are left out."
-        blocks.append(
-            Table(["column", "smallest", "median", "largest"], columns[:_MOST_COLUMNS], caption)
-        )
+    source = "held-out" if X is not None else "explained"
+    ranges, categories = _columns_of(X, explained, names)
+    for columns, heads in (
+        (ranges, ["column", "smallest", "median", "largest"]),
+        (categories, ["column", "most frequent values"]),
+    ):
+        if columns:
+            left_out = len(columns) - _MOST_COLUMNS
+            caption = f"What the {source} rows hold."
+            caption += f" {left_out} further columns are left out." if left_out > 0 else ""
+            blocks.append(Table(heads, columns[:_MOST_COLUMNS], caption))
     return Section(title, blocks=blocks)
 
 
@@ -317,42 +338,44 @@ def _target_in_words(y: np.ndarray, unit: str) -> str:
     return ", ".join(told[:10]) + (f" and {len(told) - 10} more" if len(told) > 10 else "")
 
 
-def _columns_of(X: Any, explained: Explanation | None, names: Sequence[str]) -> list[list[str]]:
-    """Return each column's name and range, or its most frequent categories."""
+def _columns_of(
+    X: Any, explained: Explanation | None, names: Sequence[str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the ranges of the columns of numbers, and the frequent values of the others."""
+    columns: list[tuple[str, np.ndarray]] = []
     if hasattr(X, "columns") and hasattr(X, "iloc"):
-        return [_range(str(name), X.iloc[:, i].to_numpy()) for i, name in enumerate(X.columns)]
-    categories: Mapping[int, tuple[str, ...]] = {}
-    if X is None:
-        if explained is None or explained.data is None:
-            return []
-        X, categories = explained.data, explained.categories
-    rows = np.asarray(X)
-    if rows.ndim not in (2, 3) or rows.shape[-1] != len(names):
-        return []
-    listed = []
-    for i, name in enumerate(names):
-        values = rows[..., i].ravel()
-        if i in categories:
-            known = np.asarray(categories[i], dtype=object)
-            values = known[values[np.isfinite(values)].astype(int)]
-        listed.append(_range(name, values))
-    return listed
+        columns = [(str(name), X.iloc[:, i].to_numpy()) for i, name in enumerate(X.columns)]
+    elif X is not None and np.ndim(X) in (2, 3) and np.shape(X)[-1] == len(names):
+        columns = [(name, np.asarray(X)[..., i].ravel()) for i, name in enumerate(names)]
+    elif X is None and explained is not None and explained.data is not None:
+        for i, name in enumerate(names):
+            values = explained.data[..., i].ravel()
+            if i in explained.categories:
+                known = np.asarray(explained.categories[i], dtype=object)
+                values = known[values[np.isfinite(values)].astype(int)]
+            columns.append((name, values))
+    are_numbers = [values.dtype.kind in "biuf" for _, values in columns]
+    pairs = list(zip(columns, are_numbers, strict=True))
+    return (
+        [_range(name, values) for (name, values), numeric in pairs if numeric],
+        [_most_frequent(name, values) for (name, values), numeric in pairs if not numeric],
+    )
 
 
 def _range(name: str, values: np.ndarray) -> list[str]:
-    if values.dtype.kind in "biuf":
-        finite = values[np.isfinite(values)].astype(float)
-        if not len(finite):
-            return [name, "missing", "", ""]
-        decimals = decimals_for(finite)
-        if np.all(finite == np.round(finite)):
-            decimals = 0
-        edges = (finite.min(), np.median(finite), finite.max())
-        return [name, *(number(float(edge), decimals) for edge in edges)]
+    finite = values[np.isfinite(values)].astype(float)
+    if not len(finite):
+        return [name, "missing", "", ""]
+    decimals = 0 if np.all(finite == np.round(finite)) else decimals_for(finite)
+    edges = (finite.min(), np.median(finite), finite.max())
+    return [name, *(number(float(edge), decimals) for edge in edges)]
+
+
+def _most_frequent(name: str, values: np.ndarray) -> list[str]:
     labels, counts = np.unique([str(value) for value in values], return_counts=True)
     most = np.argsort(-counts, kind="stable")[:3]
-    told = [f"{labels[i]} ({counts[i] / counts.sum():.0%})" for i in most]
-    return [name, *told, *[""] * (3 - len(told))]
+    told = ", ".join(f"{labels[i]} ({counts[i] / counts.sum():.0%})" for i in most)
+    return [name, told + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")]
 
 
 def model_section(

@@ -12,6 +12,7 @@ from sklearn.base import is_classifier
 
 from ..core.explanation import Explanation
 from .report_inputs import RowMatch, match_rows
+from .report_parts import decimals_for
 from .report_words import caption_of, measured
 
 # More outputs than this are averaged rather than drawn one by one.
@@ -176,7 +177,10 @@ class Rows:
     def label(self, row: int) -> str:
         """Return what a row is called."""
         index = self.reference.index
-        return f"row {row}" if index is None else str(index[row])
+        if index is None:
+            return f"row {row}"
+        label = str(index[row])
+        return f"row {label}" if label.isdigit() else label
 
     def output_of(self, row: int) -> int | None:
         """Return the position of the output that is shown of a row."""
@@ -190,6 +194,10 @@ class Rows:
         if outputs.ndim == 1:
             return outputs
         return outputs[:, self.output] if self.output is not None else outputs.max(axis=1)
+
+    def decimals(self) -> int:
+        """Return with how many decimals predictions are told, the same for every row."""
+        return decimals_for([*self.reference.predictions.flat, *self.reference.base_values.flat])
 
     def true_value(self, row: int) -> Any:
         """Return a row's target as it belongs to the shown output; None where unknown."""
@@ -264,7 +272,8 @@ def _reference(explanations: list[Explanation]) -> Explanation:
 
 
 def _match(reference: Explanation, labels: Any, rows: Any, n_rows: int) -> RowMatch:
-    labels = None if labels is None else np.asarray(labels)
+    # A list has a method of that name.
+    labels = None if labels is None or callable(labels) else np.asarray(labels)
     return match_rows(reference.index, reference.data, len(reference), labels, rows, n_rows)
 
 

@@ -49,6 +49,8 @@ def measured(explanation: Explanation, unit: str = "", score: str = "") -> str:
     score : str, default=""
         The scorer, where the explanation holds drops in several scores.
     """
+    if explanation.method == "LIME":
+        return f"mean |weight|, {unit}" if unit else "mean |weight|"
     if explanation.kind != "importances":
         return measure_of(explanation, unit)
     score = score or str(explanation.params.get("scoring") or "")
