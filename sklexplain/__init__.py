@@ -38,11 +38,13 @@ _HOMES = {
     "as_estimator": "core.models",
     "cluster_players": "core.players",
     "cross_explain": "evaluation.cross",
+    "get_explanation_scorer": "evaluation.scorers",
     "load_google_stock": "datasets",
     "make_players": "core.players",
     "make_sequences": "datasets",
     "make_windows": "windows",
     "plot": "display",
+    "register_scorers": "evaluation.scorers",
     "write_report": "display",
 }
 
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     )
     from .evaluation.cross import cross_explain
     from .evaluation.cross_explanation import CrossExplanation
+    from .evaluation.scorers import get_explanation_scorer, register_scorers
     from .explainers.deep_shap import DeepSHAP
     from .explainers.front_door import SHAP
     from .explainers.kernel_shap import KernelSHAP
