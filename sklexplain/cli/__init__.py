@@ -17,4 +17,15 @@ def main() -> None:
             f"sklexplain: the command line needs {missing}, which is not installed. "
             "Run: pip install 'sklexplain[cli]'"
         )
-    app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except Exception as error:
+        # Typer brings its own copy of click in some versions, so the class is told by what it has.
+        if not hasattr(error, "format_message"):
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "sklexplain")
+        message = " ".join(error.format_message().split())
+        if len(sys.argv) == 1:
+            message = "no command is given"
+        print(f"sklexplain: {message} (see {command} --help)", file=sys.stderr)  # noqa: T201
+        sys.exit(getattr(error, "exit_code", 2))
