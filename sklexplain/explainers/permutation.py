@@ -18,8 +18,8 @@ from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
-from tqdm.auto import tqdm
 
+from .._progress import tqdm
 from ..core.explanation import Explanation
 from ..core.models import uses_torch
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen

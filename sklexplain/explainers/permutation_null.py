@@ -8,7 +8,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples
-from tqdm.auto import tqdm
+
+from .._progress import tqdm
 
 
 def null_importances(
