@@ -14,7 +14,7 @@ from .measures import one_output
 from .one_row import row_labels
 from .page import Facts, Picture, Table, inline_svg, svg_axes
 from .sequence import SequenceDisplay
-from .style import shortened
+from .style import require_matplotlib, shortened
 from .waterfall import WaterfallDisplay
 
 # Inches. Narrow, so that the text of a picture can be read where it fills a phone.
@@ -288,7 +288,9 @@ def waterfall_picture(
     Picture
     """
     n_shown = min(explanation.players.n_players, 11)
-    with svg_axes((_WIDTH, _height(n_shown + 2))) as ax:
+    # The display writes in small letters, which a phone would make unreadable.
+    large = require_matplotlib().rc_context({"font.size": 11})
+    with svg_axes((_WIDTH, _height(n_shown + 2))) as ax, large:
         display = WaterfallDisplay.from_explanation(
             explanation, sample=0, unit=unit, ax=ax, max_display=10, title=title
         )
