@@ -9,12 +9,14 @@ from .force import ForceDisplay
 from .importance import ImportanceDisplay
 from .report import write_report
 from .sequence import SequenceDisplay
+from .summary import SummaryDisplay
 from .waterfall import WaterfallDisplay
 
 __all__ = [
     "ForceDisplay",
     "ImportanceDisplay",
     "SequenceDisplay",
+    "SummaryDisplay",
     "WaterfallDisplay",
     "plot",
     "write_report",
@@ -24,6 +26,7 @@ _KINDS: dict[str, Any] = {
     "force": ForceDisplay,
     "importance": ImportanceDisplay,
     "sequence": SequenceDisplay,
+    "summary": SummaryDisplay,
     "waterfall": WaterfallDisplay,
 }
 

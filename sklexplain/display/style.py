@@ -91,9 +91,8 @@ def value_colormap() -> Any:
     """
     colors = require_matplotlib("matplotlib.colors")
     plasma = require_matplotlib("matplotlib").colormaps["plasma"]
-    colormap = colors.ListedColormap([plasma(0.12 + 0.72 * i / 255) for i in range(256)], "values")
-    colormap.set_bad(UNKNOWN)
-    return colormap
+    shades = [plasma(0.12 + 0.72 * shade / 255) for shade in range(256)]
+    return colors.ListedColormap(shades, "values").with_extremes(bad=UNKNOWN)
 
 
 def shortened(name: str, most: int = 28) -> str:
