@@ -4,15 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 METADATA := setup.cfg pyproject.toml constraints.txt
 OUT    ?= sklexplain-demo
+NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test notebooks lint format clean
 
 help:
-	@echo "make demo    explain a GRU on real share prices; writes $(OUT)/report.html"
-	@echo "make test    run the tests"
-	@echo "make lint    check format, style and types"
-	@echo "make format  rewrite the files in the project's format"
-	@echo "make clean   remove $(VENV) and caches"
+	@echo "make demo       explain a GRU on real share prices; writes $(OUT)/report.html"
+	@echo "make test       run the tests"
+	@echo "make notebooks  run the notebooks from top to bottom; their files stay as they are"
+	@echo "make lint       check format, style and types"
+	@echo "make format     rewrite the files in the project's format"
+	@echo "make clean      remove $(VENV) and caches"
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'sklexplain needs Python 3.11 or newer: make PYTHON=python3.11')"
@@ -28,6 +30,10 @@ demo: $(VENV)/.installed-cli
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# Nothing is written: a notebook that fails shows its cell and its error, and make stops.
+notebooks: $(VENV)/.installed-notebooks
+	$(BIN)/jupyter-execute --timeout=120 --kernel_name=python3 $(NOTEBOOKS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
