@@ -21,6 +21,8 @@ _HOMES = {
     "GRUClassifier": "recurrent",
     "GRURegressor": "recurrent",
     "ImportanceDisplay": "display",
+    "ComparisonDisplay": "display",
+    "LocalDisplay": "display",
     "ForceDisplay": "display",
     "KernelSHAP": "explainers.kernel_shap",
     "LIME": "explainers.lime",
@@ -38,7 +40,9 @@ _HOMES = {
     "WaterfallDisplay": "display",
     "as_estimator": "core.models",
     "cluster_players": "core.players",
+    "compare_methods": "evaluation.compare",
     "cross_explain": "evaluation.cross",
+    "cross_val_predict": "evaluation.cross",
     "get_explanation_scorer": "evaluation.scorers",
     "load_google_stock": "datasets",
     "make_players": "core.players",
@@ -58,15 +62,17 @@ if TYPE_CHECKING:
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
     from .display import (
+        ComparisonDisplay,
         ForceDisplay,
         ImportanceDisplay,
+        LocalDisplay,
         SequenceDisplay,
         SummaryDisplay,
         WaterfallDisplay,
         plot,
         write_report,
     )
-    from .evaluation.cross import cross_explain
+    from .evaluation.cross import cross_explain, cross_val_predict
     from .evaluation.cross_explanation import CrossExplanation
     from .evaluation.scorers import get_explanation_scorer, register_scorers
     from .explainers.deep_shap import DeepSHAP

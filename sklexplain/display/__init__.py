@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.explanation import Explanation
+from .comparison import ComparisonDisplay
 from .force import ForceDisplay
 from .importance import ImportanceDisplay
+from .local import LocalDisplay
 from .report import write_report
 from .sequence import SequenceDisplay
 from .summary import SummaryDisplay
 from .waterfall import WaterfallDisplay
 
 __all__ = [
+    "ComparisonDisplay",
     "ForceDisplay",
     "ImportanceDisplay",
+    "LocalDisplay",
     "SequenceDisplay",
     "SummaryDisplay",
     "WaterfallDisplay",
@@ -23,8 +27,10 @@ __all__ = [
 ]
 
 _KINDS: dict[str, Any] = {
+    "comparison": ComparisonDisplay,
     "force": ForceDisplay,
     "importance": ImportanceDisplay,
+    "local": LocalDisplay,
     "sequence": SequenceDisplay,
     "summary": SummaryDisplay,
     "waterfall": WaterfallDisplay,
@@ -36,15 +42,27 @@ _FORMS: dict[str, tuple[Any, str]] = {
 }
 
 
-def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
-    """Draw an explanation.
+def plot(explanation: Any, kind: str = "auto", **params: Any) -> Any:
+    """Draw an explanation, or compare several.
+
+    ``kind="auto"`` chooses by what the explanation holds, the first that applies:
+
+    ==========================================  ================
+    a list or mapping of explanations           ``"comparison"``
+    cells of windows                            ``"sequence"``
+    score drops                                 ``"importance"``
+    one row, by LIME                            ``"local"``
+    one row (or one chosen with ``sample=``)    ``"waterfall"``
+    rows of a table                             ``"summary"``
+    rows of windows                             ``"importance"``
+    ==========================================  ================
 
     Parameters
     ----------
-    explanation : Explanation
+    explanation : Explanation, or mapping or list of them
     kind : str, default="auto"
         Which display: ``"importance"`` for :class:`ImportanceDisplay` and so on; ``"box"`` for
-        its boxes. ``"auto"`` draws single cells of windows as a heat map, everything else as bars.
+        its boxes. ``"auto"`` chooses as above.
     **params : dict
         For the display's `from_explanation`.
 
@@ -57,6 +75,8 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
     ------
     ValueError
         If `kind` is unknown.
+    TypeError
+        If `explanation` is not what the display draws.
 
     Examples
     --------
@@ -66,14 +86,37 @@ def plot(explanation: Explanation, kind: str = "auto", **params: Any) -> Any:
     >>> X = np.array([[0.0, 0.0], [2.0, 4.0], [4.0, 2.0]])
     >>> explanation = KernelSHAP(lambda X: X.sum(axis=1), background=X).fit(X).explain(X)
     >>> type(plot(explanation, ax=Figure().add_subplot())).__name__
-    'ImportanceDisplay'
+    'SummaryDisplay'
+    >>> type(plot(explanation, sample=1, ax=Figure().add_subplot())).__name__
+    'WaterfallDisplay'
     """
     if kind == "auto":
-        windows = len(explanation.players.shape) == 2
-        kind = "sequence" if windows and explanation.players.level == "cell" else "importance"
+        kind, params = _chosen(explanation, params)
+    if not isinstance(explanation, Explanation) and kind != "comparison":
+        raise TypeError(
+            f"kind={kind!r} draws one Explanation, got a {type(explanation).__name__}; draw "
+            'several side by side with kind="comparison"'
+        )
     if kind in _FORMS:
         display, form = _FORMS[kind]
         return display.from_explanation(explanation, kind=form, **params)
     if kind not in _KINDS:
         raise ValueError(f"kind={kind!r} is not one of {('auto', *_KINDS, *_FORMS)}")
     return _KINDS[kind].from_explanation(explanation, **params)
+
+
+def _chosen(explanation: Any, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the kind that ``"auto"`` means, and what is passed on to its display."""
+    if not isinstance(explanation, Explanation):
+        return "comparison", params
+    windows = len(explanation.players.shape) == 2
+    if windows and explanation.players.level == "cell":
+        # The values of one row have signs, which their mean size over rows would hide.
+        single = len(explanation) == 1 and explanation.kind != "importances"
+        return "sequence", ({"sample": 0, **params} if single else params)
+    if explanation.kind == "importances":
+        return "importance", params
+    if len(explanation) == 1 or params.get("sample") is not None:
+        return ("local" if explanation.method == "LIME" else "waterfall"), params
+    # A window's mean over time says little of why its value is large, so no swarm is coloured.
+    return ("importance" if windows else "summary"), params
