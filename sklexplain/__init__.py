@@ -28,6 +28,7 @@ _HOMES = {
     "LIME": "explainers.lime",
     "LSTMClassifier": "recurrent",
     "LSTMRegressor": "recurrent",
+    "MethodComparison": "evaluation.comparison",
     "PermutationImportance": "explainers.permutation",
     "Players": "core.players",
     "RNNClassifier": "recurrent",

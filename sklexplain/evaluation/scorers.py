@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import (
 )
 
 from . import judgements
-from .subject import Subject, read_subject
+from .subject import Subject, View, read_subject
 
 _MEASURES: dict[str, Callable[..., np.ndarray]] = {
     name: getattr(judgements, name)
@@ -94,13 +94,13 @@ class ExplanationScorer:
         -------
         float, or dict from metric name to float
         """
-        by_row = self.by_row(read_subject(estimator, X, y))
+        subject = read_subject(estimator, X, y)
+        by_row = self.by_row(subject, subject.views(self.output))
         scores = {name: float(np.mean(rows)) for name, rows in by_row.items()}
         return scores[self.names] if isinstance(self.names, str) else scores
 
-    def by_row(self, subject: Subject) -> dict[str, np.ndarray]:
+    def by_row(self, subject: Subject, views: list[View]) -> dict[str, np.ndarray]:
         """Return the scores of single rows, averaged over outputs where several are judged."""
-        views = subject.views(self.output)
         return {
             name: np.mean([_MEASURES[name](subject, view, **own) for view in views], axis=0)
             for name, own in self._by_name.items()

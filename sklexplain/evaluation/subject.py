@@ -154,16 +154,17 @@ class Subject:
                 raise ValueError(
                     f"output={output!r} chooses among outputs, but there is only one; leave it out"
                 )
-            return [self._view(np.zeros(n_rows, dtype=np.intp))]
+            return [self.view(np.zeros(n_rows, dtype=np.intp))]
         if output is not None:
             chosen = [position_of_label(output, names)]
         elif self.model.class_names:
-            return [self._view(np.argmax(self.explanation.predictions, axis=1))]
+            return [self.view(np.argmax(self.explanation.predictions, axis=1))]
         else:
             chosen = list(range(len(names)))
-        return [self._view(np.full(n_rows, position)) for position in chosen]
+        return [self.view(np.full(n_rows, position)) for position in chosen]
 
-    def _view(self, positions: np.ndarray) -> View:
+    def view(self, positions: np.ndarray) -> View:
+        """Return the outputs at these positions of the explanation, one a row."""
         names = self.explanation.output_names
         if not names:
             return View(self.explanation, positions, positions)
