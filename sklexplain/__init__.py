@@ -73,6 +73,8 @@ if TYPE_CHECKING:
         plot,
         write_report,
     )
+    from .evaluation.compare import compare_methods
+    from .evaluation.comparison import MethodComparison
     from .evaluation.cross import cross_explain, cross_val_predict
     from .evaluation.cross_explanation import CrossExplanation
     from .evaluation.scorers import get_explanation_scorer, register_scorers
