@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import mean_absolute_error, r2_score
 
 from ..core.explanation import Explanation
 from ..datasets import load_google_stock
+from ..display.report_scores import Scores, regression_scores
 from ..explainers.deep_shap import DeepSHAP
 from ..explainers.kernel_shap import KernelSHAP
 from ..explainers.lime import LIME
@@ -20,6 +20,7 @@ from ..explainers.permutation import PermutationImportance
 from ..windows import make_windows
 
 WINDOW = 20
+UNIT = "dollars"
 TRAIN_SHARE = 0.8
 R2 = "r2"
 PRICES = "the four prices together"
@@ -86,13 +87,21 @@ class Demo:
 
     def scores(self) -> dict[str, tuple[float, float]]:
         """Return R² and mean absolute error in dollars, of the model and of the naive guess."""
+        board = self.score_board().values
+        return {name: (row["R²"], row["mean absolute error"]) for name, row in board.items()}
+
+    def score_board(self) -> Scores:
+        """Return all scores of the model and of the naive guess."""
         guesses = {"GRU": self.predictions, "tomorrow is today": self.naive}
+        return regression_scores(self.test_target, guesses, UNIT)
+
+    def explanations(self) -> dict[str, Explanation]:
+        """Return the explanations of features and of single numbers, one a method, by name."""
         return {
-            name: (
-                float(r2_score(self.test_target, guess)),
-                float(mean_absolute_error(self.test_target, guess)),
-            )
-            for name, guess in guesses.items()
+            "permutation importance": self.by_feature,
+            "KernelSHAP": self.shap,
+            "DeepSHAP": self.shap_by_cell,
+            "LIME": self.lime,
         }
 
 

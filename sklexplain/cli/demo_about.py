@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from ..display.page import Facts, Section
-from ..display.report_parts import parameters_of
-from .demo import WINDOW, Demo
+from ..display.page import Section
+from ..display.report_sections import data_section, model_section, reading_section
+from .demo import UNIT, WINDOW, Demo
+
+_LIMITS = (
+    "One net, from one seed, on one share and one split in time. Another seed gives somewhat "
+    "other bars.",
+    "Nothing here is advice on what to buy or sell.",
+)
 
 
 def dollars(value: float) -> str:
@@ -12,7 +18,7 @@ def dollars(value: float) -> str:
     return f"${value:,.2f}"
 
 
-def data_section(demo: Demo) -> Section:
+def about_data(demo: Demo) -> Section:
     """Say what the data are and how they were divided."""
     prices = demo.prices
     n_train, n_test = len(demo.train_target), len(demo.test_target)
@@ -23,66 +29,46 @@ def data_section(demo: Demo) -> Section:
         + ("inside" if inside else "partly outside")
         + f" the range of those in training, {dollars(seen.min())} to {dollars(seen.max())}. "
     )
-    return Section(
-        "The data",
-        [
+    return data_section(
+        demo.explanations(),
+        demo.test_windows,
+        demo.test_target,
+        unit=UNIT,
+        paragraphs=[
             "Real daily prices of Google's share, which matplotlib installs as sample data. A "
             f"window is {WINDOW} successive days; its target is the close of the day after. The "
             "windows are divided by time, so that no test day was seen in training."
         ],
-        [
-            Facts(
-                [
-                    ("From", f"{prices.index[0]:%Y-%m-%d}"),
-                    ("To", f"{prices.index[-1]:%Y-%m-%d}"),
-                    ("Rows", f"{len(prices):,} trading days"),
-                    ("Columns", ", ".join(prices.columns)),
-                    ("Windows", f"{n_train + n_test:,} of {WINDOW} days"),
-                    (
-                        "Training",
-                        f"{n_train:,} windows, the first {n_train / (n_train + n_test):.0%}",
-                    ),
-                    ("Test", f"{n_test:,} windows, the last {n_test / (n_train + n_test):.0%}"),
-                    (
-                        "Test days",
-                        f"{demo.test_dates[0]:%Y-%m-%d} to {demo.test_dates[-1]:%Y-%m-%d}",
-                    ),
-                ]
-            )
+        more_facts=[
+            ("From", f"{prices.index[0]:%Y-%m-%d}"),
+            ("To", f"{prices.index[-1]:%Y-%m-%d}"),
+            ("Rows", f"{len(prices):,} trading days"),
+            ("Training", f"{n_train:,} windows, the first {n_train / (n_train + n_test):.0%}"),
+            ("Test days", f"{demo.test_dates[0]:%Y-%m-%d} to {demo.test_dates[-1]:%Y-%m-%d}"),
         ],
-        [
+        notes=[
             ranges + "A net that reads price levels is not to be trusted beyond the prices that it "
             "has seen."
         ],
     )
 
 
-def model_section(demo: Demo) -> Section:
+def about_model(demo: Demo) -> Section:
     """Say what the net is and how it was trained."""
     model = demo.model
-    return Section(
-        "The model",
-        [
+    return model_section(
+        model,
+        paragraphs=[
             f"A GRURegressor: a GRU of {model.hidden_size} units with a linear output, which "
             "reads the window day by day in raw dollars and shares. It trained for "
             f"{model.n_iter_} epochs and kept the weights of epoch {model.best_epoch_}, where the "
             "error on the last tenth of the training windows was lowest. Its hyperparameters were "
             "chosen by that error too; those that differ from the defaults come first."
         ],
-        [parameters_of(model, leave_out=("callbacks", "net_params", "verbose"))],
+        leave_out=("callbacks", "net_params", "verbose"),
     )
 
 
-def limits_section() -> Section:
-    """Say what none of the numbers means."""
-    return Section(
-        "What this page does not say",
-        [
-            "It explains a model, not the market: a feature that the net relies on need not "
-            "cause anything, and a better net might rely on others.",
-            "One net, from one seed, on one share and one split in time. Another seed gives "
-            "somewhat other bars; the whiskers of permutation importance show only how much the "
-            "random permutations matter, not how much the training does.",
-            "Nothing here is advice on what to buy or sell.",
-        ],
-    )
+def how_to_read(demo: Demo) -> Section:
+    """Say what the numbers mean, and what none of them does."""
+    return reading_section(demo.explanations(), paragraphs=_LIMITS)

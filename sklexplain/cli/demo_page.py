@@ -1,4 +1,4 @@
-"""The demonstration's page: the pictures, and what each number means and does not mean."""
+"""The demonstration's page: the report's sections, with what is special about prices."""
 
 from __future__ import annotations
 
@@ -10,20 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from .._version import __version__
-from ..core.explanation import Explanation
-from ..display.page import Numbers, Picture, Section, Table, inline_svg, svg_axes, write_page
-from ..display.report_parts import (
-    importance_picture,
-    importance_table,
-    row_table,
-    sequence_picture,
-)
+from ..display.page import Picture, Section, inline_svg, svg_axes, write_page
+from ..display.report_scores import scores_section
+from ..display.report_sections import agreement, importance_blocks, row_blocks, row_sentence
+from ..display.report_views import rows_of, views_of
 from ..display.style import INK, NEGATIVE, POSITIVE
-from .demo import ERROR, PRICES, R2, WINDOW, Demo
-from .demo_about import data_section, dollars, limits_section, model_section
+from .demo import ERROR, PRICES, UNIT, WINDOW, Demo
+from .demo_about import about_data, about_model, dollars, how_to_read
 
 _TITLE = "What a GRU relies on when it predicts Google's share price"
-_WORSE = "mean absolute error added, dollars"
 
 
 def write_demo_page(demo: Demo, path: str | PathLike[str]) -> Path:
@@ -44,9 +39,9 @@ def write_demo_page(demo: Demo, path: str | PathLike[str]) -> Path:
         _features(demo),
         _time(demo),
         _one_day(demo),
-        data_section(demo),
-        model_section(demo),
-        limits_section(),
+        about_data(demo),
+        about_model(demo),
+        how_to_read(demo),
     ]
     packages = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "torch", "numpy"))
     footer = (
@@ -79,41 +74,23 @@ def _lead(demo: Demo) -> str:
 
 
 def _scores(demo: Demo) -> Section:
-    scores = demo.scores()
-    (r2, error), (naive_r2, naive_error) = scores.values()
     nearer = np.abs(demo.predictions - demo.test_target) < np.abs(demo.naive - demo.test_target)
-    rows = [[name, f"{score:.3f}", dollars(miss)] for name, (score, miss) in scores.items()]
-    return Section(
-        "How well it predicts",
-        blocks=[
-            Numbers(
-                [
-                    ("GRU", dollars(error), f"mean absolute error; R² {r2:.3f}"),
-                    (
-                        "“Tomorrow is today”",
-                        dollars(naive_error),
-                        f"mean absolute error; R² {naive_r2:.3f}",
-                    ),
-                    (
-                        "GRU nearer than the naive guess",
-                        f"{nearer.sum()} of {len(nearer)} days",
-                        f"{nearer.mean():.0%} of the test days",
-                    ),
-                ]
+    return scores_section(
+        demo.score_board(),
+        numbers=(
+            (
+                "GRU nearer than the naive guess",
+                f"{nearer.sum()} of {len(nearer)} days",
+                f"{nearer.mean():.0%} of the test days",
             ),
-            _predictions_picture(demo),
-            Table(
-                ["prediction of the next close", "R²", "mean absolute error"],
-                rows,
-                f"Scores on the last {len(nearer)} days, which took no part in the training",
-            ),
-        ],
-        notes=[
-            "The mean absolute error is how far a prediction is off on an average day. R² is 1 "
-            "for perfect predictions and 0 for always saying the mean price of the test days. A "
-            "high R² is no achievement here: prices move little from one day to the next, so even "
-            "the naive guess has one. Compare with the naive guess, not with zero.",
-        ],
+        ),
+        blocks=(_predictions_picture(demo),),
+        notes=(
+            "A high R² is no achievement here: prices move little from one day to the next, so "
+            "even the naive guess has one. Compare with the naive guess, not with zero.",
+        ),
+        first_column="prediction of the next close",
+        caption=f"Scores on the last {len(nearer)} days, which took no part in the training",
     )
 
 
@@ -157,75 +134,42 @@ def _date_formatter(locator: object) -> object:
 
 
 def _features(demo: Demo) -> Section:
-    by_error, by_r2 = (demo.by_feature[:, :, score] for score in (ERROR, R2))
-    together = demo.by_price[:, PRICES, ERROR]
-    names = demo.by_feature.players.names
-    first = names[int(np.argmax(by_error.importances()))]
-    largest_shap = names[int(np.argmax(demo.shap.importances()))]
-    base = float(demo.shap.base_values[0])
-    agreement = (
-        f"Both methods put {first} first."
-        if first == largest_shap
-        else f"The methods disagree on what comes first: {first} or {largest_shap}."
+    views = views_of(
+        {"Permutation importance": demo.by_feature[:, :, [ERROR]], "KernelSHAP": demo.shap},
+        unit=UNIT,
     )
+    together = float(demo.by_price[:, PRICES, ERROR].importances()[0])
     return Section(
         "Which features it relies on",
         [
             "Permutation importance asks: how much worse do the predictions get when one feature "
-            "is taken from other days, in the whole window, and the rest left as it is? KernelSHAP "
-            "asks: how many dollars does a feature move a prediction away from the average "
-            f"prediction ({dollars(base)} over {demo.shap.params['n_background']} training "
-            "windows), on average over all orders in which the features can be filled in? "
-            + agreement,
+            "is taken from other days, in the whole window? KernelSHAP asks: how many dollars does "
+            "a feature move a prediction away from the average prediction "
+            f"({dollars(float(demo.shap.base_values[0]))} over {demo.shap.params['n_background']} "
+            "training windows)? " + agreement(views),
         ],
+        importance_blocks(views, "features"),
         [
-            importance_picture(
-                by_error,
-                "permutation",
-                measure=_WORSE,
-                title="Permutation importance",
-                caption=f"How many dollars the mean absolute error grows when a feature is "
-                f"permuted. Whiskers: standard deviation over {len(by_error)} permutations.",
-            ),
-            importance_picture(
-                demo.shap,
-                "kernelshap",
-                unit="dollars",
-                title="KernelSHAP",
-                caption="How far a feature moves a prediction, up or down. Whiskers: standard "
-                f"deviation over the {len(demo.shap)} test days, so how much days differ, not "
-                "how uncertain the bar is: these values are exact for this background.",
-            ),
-            importance_table(
-                {
-                    "permutation: error added, dollars": by_error,
-                    "KernelSHAP: mean |value|, dollars": demo.shap,
-                    "permutation: drop in R²": by_r2,
-                },
-                first_column="feature",
-                caption="Mean ± standard deviation, as in the pictures",
-            ),
-        ],
-        [
-            "A bar tells how much this net uses a feature, not how much the feature matters in "
-            "the world, and not whether it raises or lowers the price. The four prices of a day "
-            "are nearly equal, so the net can read the same from any of them and the credit is "
-            "divided between them more or less by chance; permuting one alone also makes days "
-            "that cannot be, such as a close above the high. All four permuted together cost "
-            f"{dollars(float(together.importances()[0]))}"
-            ", which is what the price level is worth to the net. "
-            "The two pictures are in the same unit but answer different questions, so their "
-            "lengths need not agree."
+            "The four prices of a day are nearly equal, so the net can read the same from any of "
+            "them and the credit is divided between them more or less by chance; permuting one "
+            "alone also makes days that cannot be, such as a close above the high. All four "
+            f"permuted together cost {dollars(together)}, which is what the price level is worth "
+            "to the net. The two pictures are in the same unit but answer different questions, so "
+            "their lengths need not agree."
         ],
     )
 
 
 def _time(demo: Demo) -> Section:
-    by_step = demo.by_timestep[:, :, ERROR]
-    drops = by_step.importances()
+    by_step = demo.by_timestep[:, :, [ERROR]]
+    drops = by_step.importances()[:, 0]
     steps = by_step.players.names
     order = np.argsort(-drops)
-    negative = _negative_note(by_step)
+    days = {"Permuted, by day": by_step, "KernelSHAP, by day": demo.shap_by_timestep}
+    cells = {
+        "Permuted, by feature and day": demo.by_cell[:, :, [ERROR]],
+        "DeepSHAP, by feature and day": demo.shap_by_cell,
+    }
     return Section(
         "Which days of the window it relies on",
         [
@@ -235,130 +179,34 @@ def _time(demo: Demo) -> Section:
             f"{dollars(drops[order[1]])}."
         ],
         [
-            importance_picture(
-                by_step,
-                "timesteps",
-                measure=_WORSE,
-                title="By day of the window",
-                caption="All five features of one day permuted. Whiskers: standard deviation over "
-                f"{len(by_step)} permutations.",
-            ),
-            sequence_picture(
-                demo.by_cell[:, :, ERROR],
+            *importance_blocks(views_of(days, unit=UNIT), "days", tabulate=False),
+            *importance_blocks(
+                views_of(cells, unit=UNIT),
                 "cells",
+                series="close",
                 data=demo.test_windows,
-                series="close",
-                measure=_WORSE,
-                title="By feature and day",
-                caption="One feature of one day permuted. Above: the close in the "
-                f"{len(demo.test_windows)} test windows, in dollars.",
-            ),
-            importance_picture(
-                demo.shap_by_timestep,
-                "shap-timesteps",
-                unit="dollars",
-                title="SHAP values by day of the window",
-                caption="How far one day, with all its features, moves a prediction. "
-                + _precision(demo.shap_by_timestep),
-            ),
-            sequence_picture(
-                demo.shap_by_cell,
-                "shap-cells",
-                series="close",
-                unit="dollars",
-                title="SHAP values by feature and day",
-                caption="How far one feature of one day moves a prediction, on average over the "
-                "test windows. " + _precision(demo.shap_by_cell),
+                tabulate=False,
             ),
         ],
         [
             "A pale day is one that this net does not use while the other days are there. It may "
             "still hold information: neighbouring days are alike, and the net takes it from "
-            "whichever it has learned to read. " + negative
+            "whichever it has learned to read."
         ],
-    )
-
-
-def _precision(explanation: Explanation) -> str:
-    """Say how the values were come by and how certain they are."""
-    errors = explanation.std_errors
-    if explanation.method == "DeepSHAP":
-        return (
-            "By DeepSHAP, which traces the net back operation by operation: the values of a window "
-            "add up to its prediction, but their division is approximate."
-        )
-    if errors is None:
-        return "The values are exact for this background."
-    evals = int(explanation.diagnostics["n_evals"].max())
-    return (
-        f"Estimated from {evals:,} evaluations of the net a window; the standard error of a value "
-        f"is {dollars(float(np.median(errors.max(axis=1))))} at the most, in the median window."
-    )
-
-
-def _negative_note(explanation: Explanation) -> str:
-    drops = explanation.importances()
-    if not (drops < 0).any():
-        return ""
-    return (
-        f"Values below zero (here down to {dollars(drops.min()).replace('$-', '−$')}) mean that "
-        "the predictions got no worse, or by chance slightly better."
     )
 
 
 def _one_day(demo: Demo) -> Section:
-    shap = demo.shap
-    assert shap.index is not None
-    gap = float(np.abs(shap.values.sum(axis=1) + shap.base_values - shap.predictions).max())
-    closeness = "to less than a cent" if gap < 0.01 else f"to {dollars(gap)}"
+    methods = {"KernelSHAP": demo.shap, "LIME": demo.lime, "DeepSHAP": demo.shap_by_cell}
+    rows = rows_of(methods, X=demo.test_windows, y=demo.test_target)
+    assert rows is not None
     return Section(
         "How one prediction comes about",
+        [f"{rows.label(0)}, the first test day. {row_sentence(rows, 0, UNIT)}"],
+        row_blocks(methods, rows, 0, "one-day", unit=UNIT, series="close"),
         [
-            f"For {shap.index[0]}, the first test day, the net predicted "
-            f"{dollars(float(demo.predictions[0]))}; the close was "
-            f"{dollars(float(demo.test_target[0]))}. The table leads from the average prediction "
-            "to this one, feature by feature."
+            "A value compares with the background: against other days the same prediction would "
+            "be divided differently. The columns answer different questions and need not agree, "
+            "though they should tell the same story."
         ],
-        [
-            row_table({"SHAP value": shap[0]}, unit="dollars"),
-            _beside_lime(demo),
-            sequence_picture(
-                demo.shap_by_cell,
-                "one-day",
-                sample=0,
-                series="close",
-                unit="dollars",
-                title=f"The window before {shap.index[0]}",
-                caption="The same prediction, divided among the single numbers of the window. "
-                "Orange cells lower it, blue ones raise it. Above: the close, in dollars.",
-            ),
-        ],
-        [
-            "A value says how far the feature, over the whole window, moves this prediction from "
-            "the base value. It compares with the background: against other days the same "
-            "prediction would be divided differently. The values of a day add up to its "
-            f"prediction, {closeness} on every test day.",
-            "LIME replaces features at random by those of training windows and fits a linear model "
-            "to what the net then predicts, near windows counting more. A weight says what it does "
-            "to the prediction that the feature is this day's own. The linear model explains "
-            f"{float(demo.lime.diagnostics['local_r2'][0]):.0%} of the variation around this day "
-            "(its weighted R²), and its weights do not add up to the prediction; so the columns "
-            "need not agree, though they should tell the same story.",
-        ],
-    )
-
-
-def _beside_lime(demo: Demo) -> Table:
-    """Return SHAP values and LIME's weights of the first test day, feature by feature."""
-    shap, lime = demo.shap.values[0], demo.lime.values[0]
-    assert demo.lime.std_errors is not None
-    errors = demo.lime.std_errors[0]
-    rows = [
-        [demo.shap.players.names[i], f"{shap[i]:+.2f}", f"{lime[i]:+.2f} ± {errors[i]:.2f}"]
-        for i in np.argsort(-np.abs(shap))
-    ]
-    return Table(
-        ["feature", "SHAP value, dollars", "LIME weight, dollars"],
-        rows,
-        "The same day by two methods (LIME ± standard error)",
     )

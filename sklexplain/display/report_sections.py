@@ -63,7 +63,12 @@ def importance_sections(
 
 
 def importance_blocks(
-    views: Sequence[View], prefix: str, *, series: str | None = None, data: Any = None
+    views: Sequence[View],
+    prefix: str,
+    *,
+    series: str | None = None,
+    data: Any = None,
+    tabulate: bool = True,
 ) -> list[Picture | Table]:
     """Draw and tabulate the importances of some explanations of equal players.
 
@@ -76,6 +81,8 @@ def importance_blocks(
         As of :meth:`SequenceDisplay.from_explanation`, for single cells.
     data : array-like, default=None
         Of which the series is drawn where the explanation holds no rows.
+    tabulate : bool, default=True
+        Whether the numbers follow in a table.
 
     Returns
     -------
@@ -98,6 +105,8 @@ def importance_blocks(
             )
         else:
             blocks.append(importance_picture(view.explanation, name, **drawn))
+    if not tabulate:
+        return blocks
     first = noun_of(views[0].explanation.players.level)
     columns = {}
     for view in views:
@@ -282,7 +291,15 @@ def _row_caption(methods: Mapping[str, Explanation]) -> str:
 
 
 def data_section(
-    named: Mapping[str, Explanation], X: Any, y: Any, *, unit: str = "", title: str = "The data"
+    named: Mapping[str, Explanation],
+    X: Any,
+    y: Any,
+    *,
+    unit: str = "",
+    title: str = "The data",
+    paragraphs: Sequence[str] = (),
+    more_facts: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
 ) -> Section:
     """Say what the held-out rows, or the explained ones, hold.
 
@@ -293,13 +310,17 @@ def data_section(
     unit : str, default=""
         Of the target.
     title : str
+    paragraphs : sequence of str, default=()
+    more_facts : sequence of (name, value), default=()
+        Shown first.
+    notes : sequence of str, default=()
 
     Returns
     -------
     Section
     """
     explained = next((one for one in named.values() if one.data is not None), None)
-    facts = []
+    facts = list(more_facts)
     if X is not None:
         facts.append(("Held-out rows", f"{len(X):,}"))
     if explained is not None:
@@ -325,7 +346,7 @@ def data_section(
             caption = f"What the {source} rows hold."
             caption += f" {left_out} further columns are left out." if left_out > 0 else ""
             blocks.append(Table(heads, columns[:_MOST_COLUMNS], caption))
-    return Section(title, blocks=blocks)
+    return Section(title, paragraphs, blocks, notes)
 
 
 def _target_in_words(y: np.ndarray, unit: str) -> str:
