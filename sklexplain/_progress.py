@@ -31,8 +31,8 @@ def progress_shown_by(make: Callable[..., Any]) -> Iterator[None]:
     Parameters
     ----------
     make : callable
-        Takes tqdm's arguments, and returns what has its `update`, `set_postfix` and `close`, is
-        iterable and a context manager.
+        Takes tqdm's arguments, and returns what has its `n`, `total`, `update`, `set_postfix` and
+        `close`, is iterable and a context manager. `total` may be corrected while the work runs.
     """
     token = _maker.set(make)
     try:

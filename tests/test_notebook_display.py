@@ -177,3 +177,137 @@ class TestDiagram:
         window = SlidingWindow(3)
         assert shown_names(window._repr_html_()) == ["SlidingWindow"]
         assert "<span>Fitted</span>" in window.fit(TABLE)._repr_html_()
+
+
+class Failing:
+    """A function of the rows that fails once it is told to."""
+
+    fails = False
+
+    def __call__(self, X):
+        if self.fails:
+            raise RuntimeError("out of order")
+        return X[:, 0] * X[:, 1]
+
+
+def shown_bars(text):
+    """Return (what is done, share done, done, total, unit) as each bar last showed it."""
+    bars = []
+    for line in re.split("[\r\n]+", text):
+        found = re.match(r"(.+?): +(\d+)%\|.*\| (\S+)/(\S+) \[.*<.*?(\w+)(?:/s)?\]", line)
+        if found:
+            name, share, done, total, unit = found.groups()
+            if int(share) == 0 or not bars:
+                bars.append(())
+            bars[-1] = (name, int(share), float(done), float(total), unit.lstrip("0123456789"))
+    return bars
+
+
+class TestProgress:
+    @pytest.fixture(autouse=True)
+    def whole_numbers(self, monkeypatch):
+        """Let bars print every number in full, so that totals can be compared."""
+        from tqdm.std import tqdm
+
+        monkeypatch.setattr(tqdm, "format_sizeof", staticmethod(lambda n, *a, **p: f"{n:.0f}"))
+
+    def explained(self, capfd, explainer, rows=TABLE, fitted_on=TABLE):
+        explainer.fit(fitted_on, fitted_on[:, 0])
+        assert capfd.readouterr() == ("", "")
+        explanation = explainer.explain(rows)
+        written = capfd.readouterr()
+        assert written.out == ""
+        return explanation, shown_bars(written.err)
+
+    @pytest.mark.parametrize(
+        "params", [{}, {"max_evals": 41}, {"max_evals": 400, "tol": 0.3}, {"n_jobs": 2}]
+    )
+    def test_kernel_shap_counts_evaluations(self, capfd, params):
+        # Some rows equal the background in a column, which then does not play.
+        background = np.zeros((30, 6))
+        background[:, 2:] = RNG.normal(size=(30, 4))
+        rows = RNG.normal(size=(8, 6))
+        rows[:3, :2] = 0
+
+        shown = KernelSHAP(
+            lambda X: X[:, 0] * X[:, 1] * X[:, 3] + X.sum(axis=1),
+            background=background[:10],
+            random_state=0,
+            verbose=1,
+            **params,
+        )
+        explanation, bars = self.explained(capfd, shown, rows, background)
+        n_evals = explanation.diagnostics["n_evals"].sum()
+        assert bars == [("KernelSHAP", 100, n_evals, n_evals, "eval")]
+
+    def test_lime_counts_evaluations(self, capfd, tmp_path):
+        for params in ({}, {"memory": str(tmp_path)}, {"memory": str(tmp_path)}):
+            shown = LIME(doubled, n_samples=60, random_state=0, verbose=1, **params)
+            explanation, bars = self.explained(capfd, shown)
+            n_evals = explanation.params["n_evals_run"]
+            assert bars == [("LIME", 100, n_evals, n_evals, "eval")]
+
+    @pytest.mark.parametrize("cls", [DeepSHAP, SHAP])
+    def test_deep_shap_counts_rows(self, capfd, cls):
+        rows = np.concatenate([TABLE] * 10)
+        module = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1))
+        params = {"max_evals": 20} if cls is SHAP else {}
+        shown = cls(module, background=5, verbose=1, **params)
+        _, bars = self.explained(capfd, shown, rows)
+        assert bars == [("DeepSHAP", 100, 300, 300, "row")]
+
+    @pytest.mark.parametrize("cls", [TreeSHAP, SHAP])
+    @pytest.mark.parametrize("n_jobs", [None, 2])
+    def test_tree_shap_counts_rows(self, capfd, cls, n_jobs):
+        rows = np.concatenate([TABLE] * 10)
+        forest = RandomForestRegressor(2, random_state=0)
+        _, bars = self.explained(capfd, cls(forest, n_jobs=n_jobs, verbose=1), rows)
+        assert bars == [("TreeSHAP", 100, 300, 300, "row")]
+
+    @pytest.mark.parametrize(("cv", "n_folds"), [(None, 1), (3, 3)])
+    def test_permutation_importance_counts_players_of_all_folds(self, capfd, cv, n_folds):
+        shown = PermutationImportance(Ridge(), cv=cv, verbose=1).fit(TABLE, TARGET)
+        written = capfd.readouterr()
+        n = 3 * n_folds
+        assert shown_bars(written.err) == [("permutation importance", 100, n, n, "player")]
+        assert written.out == ""
+        shown.explain(TABLE, TARGET)
+        assert shown_bars(capfd.readouterr().err) == [
+            ("permutation importance", 100, 3, 3, "player")
+        ]
+
+    @pytest.mark.parametrize("cls", ANY)
+    def test_closes_where_the_model_fails(self, capfd, cls):
+        from tqdm import tqdm
+
+        model = Failing()
+        params = {"y": TARGET}
+        shown = explainer(cls, model, verbose=1).fit(TABLE, TARGET)
+        capfd.readouterr()
+        # An adapted function is not copied, so the fitted explainer holds this one.
+        model.fails = True
+        if cls is not PermutationImportance:
+            params = {}
+        with pytest.raises(RuntimeError, match="out of order"):
+            shown.explain(TABLE, **params)
+        assert not tqdm._instances
+        # A bar that is left open has no end of line.
+        text = capfd.readouterr().err
+        assert text == "" or text.endswith("\n")
+
+    @pytest.mark.parametrize(
+        ("cls", "estimator"),
+        [
+            (KernelSHAP, Ridge()),
+            (LIME, Ridge()),
+            (PermutationImportance, Ridge()),
+            (SHAP, Ridge()),
+            (TreeSHAP, RandomForestRegressor(2)),
+            (DeepSHAP, net()),
+        ],
+    )
+    def test_silent_unless_asked(self, capfd, cls, estimator):
+        shown = explainer(cls, estimator).fit(TABLE, TARGET)
+        shown.explain(TABLE, *([TARGET] if cls is PermutationImportance else []))
+        assert len(shown.importances_) == 3
+        assert capfd.readouterr() == ("", "")

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._progress import tqdm
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Head, Model, is_plain, unwrapped
 from ..core.players import Players
@@ -22,6 +23,8 @@ from .attribution import AttributionExplainer
 from .inside import opened, package, refuse_strange
 
 _NOTABLE_GAP = 1e-3
+# Enough that what a part costs beside its rows is little, and few enough to report on.
+_ROWS_PER_PART = 256
 
 
 class DeepSHAP(AttributionExplainer):
@@ -56,7 +59,8 @@ class DeepSHAP(AttributionExplainer):
         What to do about an operation of the net that no rule covers: refuse, or take its gradient,
         with a warning. The gap that this leaves is in ``diagnostics["completeness_gap"]``.
     batch_size : int or "auto", default="auto"
-        Rows explained at a time; ``"auto"`` is as many as scikit-learn's `working_memory` holds.
+        Rows explained at a time; ``"auto"`` is up to 256, fewer where scikit-learn's
+        `working_memory` holds no more.
     feature_names : list of str, default=None
         Names of the variables where X is an array.
     memory : str, path or joblib.Memory, default=None
@@ -180,22 +184,26 @@ class DeepSHAP(AttributionExplainer):
         predictions, gaps = np.zeros((2, len(rows), n_outputs))
         distances = np.zeros_like(gaps)
         uncovered: set[str] = set()
-        for part in self._parts(rows, n_outputs):
-            result = deeplift(
-                net.module,
-                net.tensor(rows[part]),
-                references,
-                head=net.head,
-                weights=weights,
-                unsupported=self.unsupported,
-                max_bytes=working_bytes() // 2,
-            )
-            cells = result.values.double().cpu().numpy()
-            values[part] = self.players_.sum_cells(cells)
-            predictions[part] = result.outputs.double().cpu().numpy()
-            gaps[part] = result.gaps.double().cpu().numpy()
-            distances[part] = result.distances.double().cpu().numpy()
-            uncovered.update(result.uncovered)
+        with tqdm(
+            total=len(rows), desc="DeepSHAP", unit="row", disable=not self.verbose
+        ) as progress:
+            for part in self._parts(rows, n_outputs):
+                result = deeplift(
+                    net.module,
+                    net.tensor(rows[part]),
+                    references,
+                    head=net.head,
+                    weights=weights,
+                    unsupported=self.unsupported,
+                    max_bytes=working_bytes() // 2,
+                )
+                cells = result.values.double().cpu().numpy()
+                values[part] = self.players_.sum_cells(cells)
+                predictions[part] = result.outputs.double().cpu().numpy()
+                gaps[part] = result.gaps.double().cpu().numpy()
+                distances[part] = result.distances.double().cpu().numpy()
+                uncovered.update(result.uncovered)
+                progress.update(len(cells))
         _warn_of_gaps(gaps, distances, predictions, uncovered)
         params = {
             "n_background": len(self.background_),
@@ -204,15 +212,13 @@ class DeepSHAP(AttributionExplainer):
         }
         return self._explained(rows, values, predictions, params, {"completeness_gap": gaps})
 
-    def _parts(self, rows: np.ndarray, n_outputs: int) -> Any:
-        from tqdm.auto import tqdm
-
+    def _parts(self, rows: np.ndarray, n_outputs: int) -> list[slice]:
         # Cell values come back whole, in float64 beside the net's own type.
         bytes_per_row = 16 * n_outputs * int(np.prod(rows.shape[1:]))
         most = max(1, working_bytes() // 4 // bytes_per_row)
-        size = most if self.batch_size == "auto" else min(most, int(self.batch_size))
-        parts = [slice(i, i + size) for i in range(0, len(rows), size)]
-        return tqdm(parts, desc="DeepSHAP", unit="batch", disable=not self.verbose)
+        wanted = _ROWS_PER_PART if self.batch_size == "auto" else int(self.batch_size)
+        size = min(most, wanted)
+        return [slice(i, i + size) for i in range(0, len(rows), size)]
 
 
 class TracedNet:

@@ -12,6 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
+from .._progress import tqdm
 from ..core.background import Background
 from ..core.models import Model, is_plain, unwrapped, uses_torch
 from ..core.tables import RowCodec
@@ -25,7 +26,7 @@ _TREE_MODULES = (
     "sklearn.ensemble._gb",
     "sklearn.ensemble._hist_gradient_boosting.",
 )
-_ROWS_PER_TASK = 256
+_ROWS_PER_TASK = 64
 # The extension numbers nodes in 16 bits where there is a background.
 _MOST_NODES = 2**15 - 1
 
@@ -50,14 +51,22 @@ class FittedTrees:
         """Whether the values are Shapley values: not if margins are bent to probabilities."""
         return not self.probability
 
-    def values(self, rows: np.ndarray, n_jobs: int | None) -> np.ndarray:
+    def values(
+        self, rows: np.ndarray, n_jobs: int | None, show_progress: bool = False
+    ) -> np.ndarray:
         """Return the values of cells, shape (n_rows, n_columns, n_outputs)."""
         ranks = self._ranked(self._scaled(rows))
         most = max(1, min(_ROWS_PER_TASK, -(-len(rows) // effective_n_jobs(n_jobs))))
-        parts = Parallel(n_jobs=n_jobs)(
-            delayed(_cell_values)(self.explainer, ranks[i : i + most])
-            for i in range(0, len(rows), most)
-        )
+        parts = []
+        with tqdm(
+            total=len(rows), desc="TreeSHAP", unit="row", disable=not show_progress
+        ) as progress:
+            for part in Parallel(n_jobs=n_jobs, return_as="generator")(
+                delayed(_cell_values)(self.explainer, ranks[i : i + most])
+                for i in range(0, len(rows), most)
+            ):
+                parts.append(part)
+                progress.update(len(part))
         values = np.concatenate(parts)
         values = values[:, :, None] if values.ndim == 2 else values
         return np.concatenate([-values, values], axis=2) if self.probability else values

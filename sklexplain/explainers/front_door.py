@@ -195,9 +195,12 @@ def _explains(explainer: Any, X: Any, y: Any) -> bool:
 
     What is wrong whatever the method, KernelSHAP says, because it comes last.
     """
+    verbose, explainer.verbose = explainer.verbose, 0
     try:
         explainer.fit(X, y)
         explainer._explain_rows(explainer.importance_rows_[:1])
     except (TypeError, ValueError, ImportError, NotImplementedError):
         return False
+    finally:
+        explainer.verbose = verbose
     return True

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from tqdm.auto import tqdm
 
+from .._progress import tqdm
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model, uses_torch
 from ..core.perturb import unmasked_outputs
@@ -336,23 +336,32 @@ class KernelSHAP(AttributionExplainer):
         values, errors = np.zeros(shape), np.zeros(shape)
         n_evals = np.ones(len(rows), dtype=np.int64)
         sampled = False
-        solving = self.solver_.solve(
-            model,
-            rows,
-            predictions,
-            tol=self.tol,
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-        )
+        planned = exact_evals(self.players_.n_players, len(self.background_))
+        planned = planned if self.enumerates else self.max_evals_
         with tqdm(
-            total=len(rows), desc="KernelSHAP", unit="row", disable=not self.verbose
+            total=planned * len(rows),
+            desc="KernelSHAP",
+            unit="eval",
+            unit_scale=True,
+            disable=not self.verbose,
         ) as progress:
+            progress.update(len(rows))
+            solving = self.solver_.solve(
+                model,
+                rows,
+                predictions,
+                tol=self.tol,
+                batch_size=self.batch_size,
+                n_jobs=self.n_jobs,
+                on_progress=progress.update,
+            )
             for part in solving:
                 where = np.ix_(part.members, part.active)
                 values[where], errors[where] = part.values, part.std_errors
                 n_evals[part.members] = part.n_evals
                 sampled |= part.sampled
-                progress.update(len(part.members))
+                # Rows with fewer players, or that reach `tol`, leave less to do than planned.
+                progress.total -= (planned - part.n_evals) * len(part.members)
         params = {
             "n_background": len(self.background_),
             "max_evals": self.max_evals_,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import get_config
@@ -81,6 +81,7 @@ class RowSolver:
         tol: float | None = None,
         batch_size: int | str = "auto",
         n_jobs: int | None = None,
+        on_progress: Callable[[int], Any] | None = None,
     ) -> Iterator[Solved]:
         """Yield the values of all rows, some rows at a time.
 
@@ -92,10 +93,11 @@ class RowSolver:
         tol : float, optional
             Rows whose largest standard error is below this share of their distance from the base
             value are finished before the budget is spent.
-        batch_size, n_jobs
+        batch_size, n_jobs, on_progress
             As of :func:`sklexplain.core.perturb.evaluate`.
         """
-        run = _Run(self, model, rows, predictions - self.base_values, tol, batch_size, n_jobs)
+        totals = predictions - self.base_values
+        run = _Run(self, model, rows, totals, tol, batch_size, n_jobs, on_progress)
         for members, active in self._row_groups(rows):
             yield from run.solve_group(members, active)
 
@@ -149,6 +151,7 @@ class _Run:
     tol: float | None
     batch_size: int | str
     n_jobs: int | None
+    on_progress: Callable[[int], Any] | None
 
     def solve_group(self, members: np.ndarray, active: np.ndarray) -> Iterator[Solved]:
         """Yield the values of rows that have the same active players, in chunks."""
@@ -193,6 +196,7 @@ class _Run:
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
             row_numbers=members,
+            on_progress=self.on_progress,
         ):
             coalition_values[part, 1:-1] = inner
         return exact_shapley(coalition_values)
@@ -202,6 +206,8 @@ class _Run:
     ) -> Iterator[Solved]:
         solver = self.solver
         known = _Known.of(solver, self.rows[members], players)
+        if self.on_progress is not None:
+            self.on_progress(known.n_evals * len(members))
         n_pairs = (solver.max_evals - 1 - known.n_evals) // 2
         whole = paired_design(
             players.n_players,
@@ -258,6 +264,7 @@ class _Run:
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
             row_numbers=members,
+            on_progress=self.on_progress,
         ):
             halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
         return halves

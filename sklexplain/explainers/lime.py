@@ -12,8 +12,8 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
-from tqdm.auto import tqdm
 
+from .._progress import tqdm
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Model
 from ..core.perturb import run_rows
@@ -305,6 +305,8 @@ class LIME(ReadableExplainer, AttributionExplainer):
                 outputs = self._outputs.around(run, rows[part], own[part])
                 outputs = np.take_along_axis(outputs, columns[part][:, None], axis=2)
                 pieces.append(self._fit_chunk(rows[part], outputs, part.start))
+            # With `memory`, what it holds is not run, and what it asks the model is.
+            progress.total = run.n_evals
         fitted = _joined([surrogates for surrogates, _ in pieces])
         diagnostics = {
             "surrogate_predictions": fitted.predictions,

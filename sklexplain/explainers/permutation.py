@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -321,18 +322,23 @@ class PermutationImportance(BaseExplainer):
         weight = routed.scorer.score.get("sample_weight")
         check_consistent_length(X, y, weight, routed.splitter.split.get("groups"))
         self.estimators_, measured = [], []
-        for train, test in splitter.split(X, y, **routed.splitter.split):
-            part = {name: part_of(value, train, X) for name, value in routed.estimator.fit.items()}
-            # Not a clone, because `cv` may be a generator, which cannot be copied.
-            fold = type(self)(**{**self.get_params(deep=False), "cv": None})
-            fold._fit_estimator(_safe_indexing(X, train), part_of(y, train, X), **part)
-            if fold.players_.names != self.players_.names:
-                raise ValueError(
-                    "the players differ between folds: the windows or columns depend on the rows"
-                )
-            self.estimators_.append(fold.estimator_)
-            held_out = (_safe_indexing(X, test), part_of(y, test, X), part_of(weight, test, X))
-            measured.append(fold._measure(*held_out, random_state))
+        n_folds = splitter.get_n_splits(X, y, **routed.splitter.split)
+        with self._progress(n_folds) as progress:
+            for train, test in splitter.split(X, y, **routed.splitter.split):
+                part = {
+                    name: part_of(value, train, X) for name, value in routed.estimator.fit.items()
+                }
+                # Not a clone, because `cv` may be a generator, which cannot be copied.
+                fold = type(self)(**{**self.get_params(deep=False), "cv": None})
+                fold._fit_estimator(_safe_indexing(X, train), part_of(y, train, X), **part)
+                if fold.players_.names != self.players_.names:
+                    raise ValueError(
+                        "the players differ between folds: the windows or columns depend on the "
+                        "rows"
+                    )
+                self.estimators_.append(fold.estimator_)
+                held_out = (_safe_indexing(X, test), part_of(y, test, X), part_of(weight, test, X))
+                measured.append(fold._measure(*held_out, random_state, progress))
         return measured
 
     def _measure_null(
@@ -368,8 +374,21 @@ class PermutationImportance(BaseExplainer):
             return searched
         return check_scoring(self.explained_estimator_, scoring=self.scoring)
 
+    def _progress(self, n_measured: int) -> Any:
+        return tqdm(
+            total=n_measured * self.players_.n_players,
+            desc="permutation importance",
+            unit="player",
+            disable=not self.verbose,
+        )
+
     def _measure(
-        self, X: Any, y: Any, sample_weight: Any, random_state: np.random.RandomState
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        random_state: np.random.RandomState,
+        progress: Any = None,
     ) -> dict[str, Bunch]:
         """Return for each scorer the score of the rows and the drops in it, player by player."""
         check_consistent_length(X, y, sample_weight)
@@ -392,18 +411,13 @@ class PermutationImportance(BaseExplainer):
         )
         baseline = task.score(rows, y, sample_weight)
         n_jobs = 1 if uses_torch(estimator) else effective_n_jobs(self.n_jobs)
-        scores = list(
-            tqdm(
-                Parallel(n_jobs=n_jobs, return_as="generator")(
-                    delayed(task.permuted_scores)(player)
-                    for player in range(self.players_.n_players)
-                ),
-                total=self.players_.n_players,
-                desc="permutation importance",
-                unit="player",
-                disable=not self.verbose,
-            )
-        )
+        scores = []
+        with self._progress(1) if progress is None else nullcontext(progress) as progress:
+            for player_scores in Parallel(n_jobs=n_jobs, return_as="generator")(
+                delayed(task.permuted_scores)(player) for player in range(self.players_.n_players)
+            ):
+                scores.append(player_scores)
+                progress.update()
         return {
             name: Bunch(
                 baseline_score=baseline[name],

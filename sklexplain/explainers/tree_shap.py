@@ -60,7 +60,7 @@ class TreeSHAP(AttributionExplainer):
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
     verbose : int, default=0
-        Unused: there is nothing to wait for.
+        1 shows a progress bar.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class TreeSHAP(AttributionExplainer):
         return made
 
     def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
-        cells = self.tree_.values(rows, self.n_jobs)
+        cells = self.tree_.values(rows, self.n_jobs, bool(self.verbose))
         values = np.stack([self.players_.sum_cells(part) for part in np.moveaxis(cells, 2, 0)], -1)
         predictions = unmasked_outputs(self.tree_.model, rows)
         gaps = np.abs(values.sum(axis=1) + self.base_values_ - predictions)
