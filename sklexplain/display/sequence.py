@@ -10,6 +10,7 @@ import numpy as np
 from ..core.explanation import Explanation
 from ..core.players import timestep_names
 from .measures import measure_of, one_output
+from .one_row import chosen_sample, number_text
 from .style import (
     INK,
     POSITIVE,
@@ -23,11 +24,15 @@ from .style import (
 # Above this a heat map is stored as a picture of its cells rather than as one path a cell.
 _MOST_VECTOR_CELLS = 1500
 
+_SCALES = ("linear", "log")
+# A logarithmic scale is linear up to the largest size divided by this.
+_LINEAR_PART = 30
+
 
 class SequenceDisplay:
     """Heat map of features by time steps, with the series itself above it.
 
-    Make one with :meth:`from_explanation`.
+    Make one with :meth:`from_explanation` or :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -40,6 +45,10 @@ class SequenceDisplay:
     series_name : str, default=""
     measure : str, default="importance"
         What a colour means.
+    scale : {"linear", "log"}, default="linear"
+        ``"log"`` shows small values beside large ones, such as earlier time steps beside the last:
+        colours are linear up to a thirtieth of the largest size and logarithmic beyond, on both
+        sides of zero. The colour bar says so.
 
     Attributes
     ----------
@@ -75,7 +84,11 @@ class SequenceDisplay:
         series: np.ndarray | None = None,
         series_name: str = "",
         measure: str = "importance",
+        scale: str = "linear",
     ) -> None:
+        if scale not in _SCALES:
+            raise ValueError(f"scale={scale!r} must be one of {_SCALES}")
+        self.scale = scale
         self.cell_values = np.asarray(cell_values, dtype=float)
         self.feature_names = tuple(str(name) for name in feature_names)
         self.series = None if series is None else np.atleast_2d(np.asarray(series, dtype=float))
@@ -103,6 +116,7 @@ class SequenceDisplay:
         series: str | int | None = None,
         measure: str | None = None,
         unit: str = "",
+        scale: str = "linear",
         ax: Any = None,
         max_display: int | None = None,
         title: str | None = None,
@@ -128,6 +142,8 @@ class SequenceDisplay:
             What a colour means; by default told from the method.
         unit : str, default=""
             Its unit.
+        scale : {"linear", "log"}, default="linear"
+            As of the class.
         ax, max_display, title
             As of :meth:`plot`.
 
@@ -170,8 +186,51 @@ class SequenceDisplay:
             series=None if data is None else data[:, :, feature],
             series_name=players.feature_names[feature],
             measure=told if measure is None else measure,
+            scale=scale,
         )
         return display.plot(ax, max_display=max_display, title=title)
+
+    @classmethod
+    def from_estimator(
+        cls, explainer: Any, X: Any = None, *, sample: int | None = None, **params: Any
+    ) -> SequenceDisplay:
+        """Explain windows and draw one of them, or the importances over all.
+
+        Parameters
+        ----------
+        explainer : explainer
+            Fitted; its ``explain(X)`` is called. Of permutation importance, which belongs to no
+            rows, what its `fit` found is drawn, with `X` as the windows of the upper panel.
+        X : array-like of shape (n_samples, n_timesteps, n_features), default=None
+            The windows; permutation importance needs none.
+        sample, **params
+            As of :meth:`from_explanation`.
+
+        Returns
+        -------
+        SequenceDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are no windows to explain, or not the one that `sample` names.
+        TypeError
+            If `explainer` is none.
+        """
+        if not hasattr(explainer, "explain"):
+            raise TypeError(
+                f"{cls.__name__}.from_estimator takes a fitted explainer such as "
+                f"KernelSHAP(model).fit(X, y), got {type(explainer).__name__}"
+            )
+        if hasattr(explainer, "explanation_"):
+            if X is not None:
+                params = {"data": X, **params}
+            return cls.from_explanation(explainer.explanation_, sample=sample, **params)
+        if X is None:
+            raise ValueError(f"X=None, but {type(explainer).__name__} needs windows to explain")
+        if sample is not None:
+            chosen_sample(sample, len(X))
+        return cls.from_explanation(explainer.explain(X), sample=sample, **params)
 
     def plot(
         self, ax: Any = None, *, max_display: int | None = None, title: str | None = None
@@ -218,7 +277,7 @@ class SequenceDisplay:
             np.arange(n_shown + 1) - 0.5,
             shown,
             cmap=signed_colormap(),
-            norm=require_matplotlib("matplotlib.colors").Normalize(-largest, largest),
+            norm=self._norm(largest),
             rasterized=shown.size > _MOST_VECTOR_CELLS,
             edgecolors="face",
             linewidth=0.3,
@@ -235,11 +294,29 @@ class SequenceDisplay:
         note = f"\n{left_out} features with weaker colours not shown" if left_out else ""
         self.ax_.set_xlabel(f"time step (t is the last of the window){note}")
         self.colorbar_ = self.figure_.colorbar(self.mesh_, cax=colorbar_ax)
-        self.colorbar_.set_label(self.measure, parse_math=False)
+        self._mark_colorbar(largest)
         self.colorbar_.outline.set_visible(False)
         # The scale is symmetric about zero so that colour means sign; show the part in use.
         low, high = np.nanmin(self.cell_values), np.nanmax(self.cell_values)
         colorbar_ax.set_ylim(min(0.0, low), max(0.0, high) or (1.0 if low == 0 else 0.0))
+
+    def _norm(self, largest: float) -> Any:
+        colors = require_matplotlib("matplotlib.colors")
+        if self.scale == "linear":
+            return colors.Normalize(-largest, largest)
+        return colors.AsinhNorm(largest / _LINEAR_PART, -largest, largest)
+
+    def _mark_colorbar(self, largest: float) -> None:
+        measure = self.measure
+        if self.scale == "log":
+            measure = f"{measure}\n(logarithmic colours)"
+            tens = 10.0 ** np.floor(np.log10(largest)) / np.array([1, 10])
+            # Nearer to zero there is no room between the labels.
+            tens = tens[tens > largest / 20]
+            self.colorbar_.set_ticks(np.sort([*-tens, 0, *tens]), minor=False)
+            self.colorbar_.set_ticks([], minor=True)
+            self.colorbar_.ax.yaxis.set_major_formatter(lambda x, _: number_text(x))
+        self.colorbar_.set_label(measure, parse_math=False)
 
 
 def _draw_series(ax: Any, series: np.ndarray, name: str) -> Any:
