@@ -237,8 +237,10 @@ def stability(runs: np.ndarray) -> np.ndarray:
     >>> stability(np.array([[[1.0, 0.0], [2.0, 0.0]], [[1.0, 0.0], [-2.0, 0.0]]]))
     array([1., 0.])
     """
+    # To sizes near 1, whose squares neither overflow nor vanish.
+    largest = np.abs(runs).max(axis=(0, 2))
     agreements = []
-    for first, second in combinations(runs, 2):
+    for first, second in combinations(runs / np.where(largest > 0, largest, 1)[:, None], 2):
         sizes = np.linalg.norm(first, axis=1) + np.linalg.norm(second, axis=1)
         apart = np.linalg.norm(first - second, axis=1)
         # Rounding may leave the distance of opposite values a little above their sizes.
