@@ -126,7 +126,7 @@ class StepBar:
         """Move the bar."""
         self.n += n
         if not self._disabled:
-            self._progress.update(self._task, completed=self.n)
+            self._progress.update(self._task, completed=self.n, total=self.total)
 
     def set_postfix(self, *args: Any, **params: Any) -> None:
         """Say nothing further: the line is full."""
