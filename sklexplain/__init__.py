@@ -15,6 +15,7 @@ _HOMES = {
     "Background": "core.background",
     "CrossExplanation": "evaluation.cross_explanation",
     "DeepSHAP": "explainers.deep_shap",
+    "DependenceDisplay": "display",
     "Explanation": "core.explanation",
     "FeedForwardClassifier": "recurrent",
     "FeedForwardRegressor": "recurrent",
@@ -39,7 +40,7 @@ _HOMES = {
     "SummaryDisplay": "display",
     "TreeSHAP": "explainers.tree_shap",
     "WaterfallDisplay": "display",
-    "as_estimator": "core.models",
+    "as_estimator": "core.adapters",
     "cluster_players": "core.players",
     "compare_methods": "evaluation.compare",
     "cross_explain": "evaluation.cross",
@@ -59,11 +60,12 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from .core.background import Background
     from .core.explanation import Explanation
-    from .core.models import as_estimator
+    from .core.adapters import as_estimator
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
     from .display import (
         ComparisonDisplay,
+        DependenceDisplay,
         ForceDisplay,
         ImportanceDisplay,
         LocalDisplay,

@@ -6,8 +6,11 @@ must stay free of torch imports it inside the function that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -104,17 +107,88 @@ def as_tensor(array: np.ndarray) -> torch.Tensor:
     return torch.as_tensor(array.copy() if min(array.strides, default=0) < 0 else array)
 
 
+class _Evaluation:
+    """How many threads run a module, and which of its parts were in training mode before."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.n_threads = 0
+        self.training = [child for child in module.modules() if child.training]
+
+
+_evaluations: WeakKeyDictionary[nn.Module, _Evaluation] = WeakKeyDictionary()
+_evaluations_lock = threading.Lock()
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put `module` into evaluation mode without autograd, and restore each part's mode after."""
-    training = [child for child in module.modules() if child.training]
-    module.eval()
+    """Put `module` into evaluation mode without autograd, and restore each part's mode after.
+
+    Several threads may do so at once: the last to leave restores what the first one found.
+    """
+    with _evaluations_lock:
+        evaluation = _evaluations.setdefault(module, _Evaluation(module))
+        evaluation.n_threads += 1
+        module.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        for child in training:
-            child.training = True
+        with _evaluations_lock:
+            evaluation.n_threads -= 1
+            if evaluation.n_threads == 0:
+                del _evaluations[module]
+                for child in evaluation.training:
+                    child.training = True
+
+
+class BatchLimit:
+    """How many rows fit on a device, learned by running out of its memory.
+
+    Attributes
+    ----------
+    most_rows : int or None
+        None as long as everything fitted.
+    """
+
+    def __init__(self) -> None:
+        self.most_rows: int | None = None
+
+    def run(
+        self, function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``function(batch)``, in halves where the whole does not fit.
+
+        Raises
+        ------
+        torch.cuda.OutOfMemoryError
+            If not even a single row fits.
+        """
+        if self.most_rows is not None and len(batch) > self.most_rows:
+            return torch.cat([self.run(function, part) for part in batch.split(self.most_rows)])
+        try:
+            return function(batch)
+        except RuntimeError as error:
+            if len(batch) == 1 or not _is_out_of_memory(error):
+                raise
+        # Not inside the handler, whose traceback still holds the tensors that did not fit.
+        self.most_rows = -(-len(batch) // 2)
+        torch.cuda.empty_cache()
+        warnings.warn(
+            f"the device ran out of memory with a batch of {len(batch)} rows; going on with "
+            f"{self.most_rows}. Set batch_size={self.most_rows} to begin there",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return self.run(function, batch)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    told = str(error)
+    return (
+        isinstance(error, torch.cuda.OutOfMemoryError)
+        or "CUDA error: out of memory" in told
+        or "ALLOC_FAILED" in told
+    )
 
 
 def forward(
@@ -147,8 +221,12 @@ def forward(
     rows = X if isinstance(X, torch.Tensor) else as_tensor(X)
     if batch_size is None:
         batch_size = rows_per_batch(module, tuple(rows.shape[1:]), device)
+    limit = BatchLimit()
     with evaluating(module):
-        outputs = [_first(module(batch.to(device, dtype))) for batch in rows.split(batch_size)]
+        outputs = [
+            limit.run(lambda part: _first(module(part)), batch.to(device, dtype))
+            for batch in rows.split(batch_size)
+        ]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 

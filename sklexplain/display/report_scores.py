@@ -11,7 +11,7 @@ from sklearn import metrics
 from sklearn.base import is_classifier, is_regressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from ..core.models import as_estimator, is_plain
+from ..core.adapters import as_estimator, is_plain
 from .page import Numbers, Section, Table
 from .report_parts import decimals_for, number
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.adapters import unwrapped
 from ..core.explanation import Explanation
-from ..core.models import unwrapped
 from .page import Facts, Picture, Section, Table
 from .report_inputs import grouped_by_players
 from .report_parts import (
+    comparison_picture,
     decimals_for,
     importance_picture,
     importance_table,
@@ -19,12 +20,14 @@ from .report_parts import (
     parameters_of,
     row_table,
     sequence_picture,
+    summary_picture,
     waterfall_picture,
 )
 from .report_views import Rows, View, adds_up, position_of, views_of
 from .report_words import noun_of, precision_of, reading_paragraphs
 
 _MOST_COLUMNS = 30
+_MOST_COMPARED = 8
 
 
 def importance_sections(
@@ -57,7 +60,7 @@ def importance_sections(
         title = f"Which {noun_of(level, plural=True)} it relies on"
         title += f" ({titles.count(title) + 1})" if title in titles else ""
         titles.append(title)
-        blocks = importance_blocks(views, f"global-{number_of_group}", data=data)
+        blocks = importance_blocks(views, f"global-{number_of_group}", unit=unit, data=data)
         sections.append(Section(title, [agreement(views)], blocks))
     return sections
 
@@ -66,9 +69,10 @@ def importance_blocks(
     views: Sequence[View],
     prefix: str,
     *,
+    unit: str = "",
     series: str | None = None,
     data: Any = None,
-    tabulate: bool = True,
+    in_full: bool = True,
 ) -> list[Picture | Table]:
     """Draw and tabulate the importances of some explanations of equal players.
 
@@ -77,12 +81,14 @@ def importance_blocks(
     views : sequence of View
     prefix : str
         Of the pictures' names, different for every call on a page.
+    unit : str, default=""
+        Of the explained output.
     series : str, default=None
         As of :meth:`SequenceDisplay.from_explanation`, for single cells.
     data : array-like, default=None
         Of which the series is drawn where the explanation holds no rows.
-    tabulate : bool, default=True
-        Whether the numbers follow in a table.
+    in_full : bool, default=True
+        Whether what compares the methods follows: which way values go, shares, and a table.
 
     Returns
     -------
@@ -105,9 +111,27 @@ def importance_blocks(
             )
         else:
             blocks.append(importance_picture(view.explanation, name, **drawn))
-    if not tabulate:
+    if not in_full:
         return blocks
-    first = noun_of(views[0].explanation.players.level)
+    players = views[0].explanation.players
+    swarmed = next((view for view in views if view.signed), None)
+    if swarmed is not None and players.level not in ("timestep", "cell"):
+        blocks.append(
+            summary_picture(
+                swarmed.explanation, f"{prefix}-swarm", unit=unit, title=swarmed.title,
+                caption=f"Which way: one dot for each of {len(swarmed.explanation)} rows. Dots on "
+                "the right raise their prediction, and the colour is what the row holds.",
+            )
+        )  # fmt: skip
+    if 2 <= len(views) <= _MOST_COMPARED and not is_sequence(views[0].explanation):
+        shares = {name: view.explanation.importances() for name, view in _told_apart(views).items()}
+        blocks.append(
+            comparison_picture(
+                shares, players, f"{prefix}-shares",
+                caption="How far the measures agree. Left: each in shares of its own sum. Right: "
+                "rank correlations; 1 is the same order, 0 none in common.",
+            )
+        )  # fmt: skip
     columns = {}
     for view in views:
         heading, again = view.heading, 2
@@ -117,12 +141,21 @@ def importance_blocks(
     blocks.append(
         importance_table(
             columns,
-            first_column=first,
+            first_column=noun_of(players.level),
             max_rows=15 if is_sequence(views[0].explanation) else 50,
             caption="Mean ± standard deviation over the repeats or the rows.",
         )
     )
     return blocks
+
+
+def _told_apart(views: Sequence[View]) -> dict[str, View]:
+    """Return views by their titles, with the measure where a title occurs twice."""
+    titles = [view.title for view in views]
+    return {
+        view.title if titles.count(view.title) == 1 else view.measure.split(",")[0]: view
+        for view in views
+    }
 
 
 def is_sequence(explanation: Explanation) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
+from ..core.adapters import is_plain
 from ..core.explanation import Explanation
-from ..core.models import OUTPUTS, Model, is_plain
+from ..core.models import OUTPUTS, Model
 from ..explainers.deep_shap import DeepSHAP, traced_net
 
 

@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, check_memory, column_or_1d
 
 from .._version import __version__
-from ..core.models import as_estimator, is_plain, unwrapped
+from ..core.adapters import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec
 from .diagram import DiagramMixin

@@ -15,8 +15,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._progress import tqdm
+from ..core.adapters import Head, is_plain, unwrapped
 from ..core.explanation import Explanation
-from ..core.models import OUTPUTS, Head, Model, is_plain, unwrapped
+from ..core.models import OUTPUTS, Model
 from ..core.players import Players
 from ..core.tables import RowCodec
 from .attribution import AttributionExplainer

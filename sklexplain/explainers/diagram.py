@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
-from ..core.models import as_estimator, is_plain
+from ..core.adapters import as_estimator, is_plain
 
 
 class DiagramMixin:

@@ -13,8 +13,9 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
 from .._progress import tqdm
+from ..core.adapters import is_plain, unwrapped, uses_torch
 from ..core.background import Background
-from ..core.models import Model, is_plain, unwrapped, uses_torch
+from ..core.models import Model
 from ..core.tables import RowCodec
 from .inside import opened, package, refuse_strange
 

@@ -12,8 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._progress import tqdm
+from ..core.adapters import uses_torch
 from ..core.explanation import Explanation
-from ..core.models import LINKS, OUTPUTS, Model, uses_torch
+from ..core.models import LINKS, OUTPUTS, Model
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec

@@ -21,8 +21,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 
 from .._progress import tqdm
+from ..core.adapters import uses_torch
 from ..core.explanation import Explanation
-from ..core.models import uses_torch
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
 from .permutation_null import null_importances, p_values
 from .permutation_scores import ScoreDrops, combined, n_drawn, part_of

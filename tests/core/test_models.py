@@ -19,7 +19,8 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, Ne
 from torch import nn
 
 from sklexplain import as_estimator
-from sklexplain.core.models import Model, uses_torch
+from sklexplain.core.adapters import uses_torch
+from sklexplain.core.models import Model
 from sklexplain.core.tables import RowCodec
 from sklexplain.recurrent import GRUClassifier, GRURegressor
 

@@ -1,0 +1,182 @@
+"""Workers: tasks that share something large, run through joblib wherever it is told to run them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.externals import cloudpickle
+from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
+
+# What a worker process keeps of the things that were sent to it: that of the run, and of the last.
+_MOST_UNPACKED = 2
+_unpacked: OrderedDict[str, Any] = OrderedDict()
+_here = threading.local()
+
+
+class CancelledRun(Exception):
+    """Raised in a worker thread whose results nobody waits for any more."""
+
+
+def run_tasks(
+    function: Callable[..., Any],
+    shared: Any,
+    tasks: Iterable[tuple[Any, ...]],
+    *,
+    n_jobs: int | None = None,
+    threads: bool = False,
+) -> Iterator[Any]:
+    """Yield ``function(shared, *task)`` of every task, in order.
+
+    joblib's own configuration says where: ``parallel_config(backend=…)`` moves the work to
+    threads, processes or a cluster. `shared` is sent to each worker once, not with every task.
+    Workers keep to one thread each of torch and of linear algebra, since there are as many workers
+    as there should be threads.
+
+    Parameters
+    ----------
+    function : callable
+    shared : object
+        What all tasks need: a model, a background.
+    tasks : iterable of tuple
+        Further arguments, small.
+    n_jobs : int, optional
+        As of joblib. With one worker, tasks run here and now.
+    threads : bool, default=False
+        Whether threads serve better than processes, unless joblib is told otherwise: they do
+        where the model lets go of Python's lock.
+
+    Yields
+    ------
+    object
+    """
+    if effective_n_jobs(n_jobs) == 1:
+        for task in tasks:
+            yield function(shared, *task)
+        return
+    backend, _ = get_active_backend(prefer="threads" if threads else None)
+    cancelled = threading.Event()
+    with ExitStack() as stack:
+        if getattr(backend, "supports_sharedmem", False):
+            sent: Any = _InPlace(shared, cancelled)
+            stack.enter_context(_controller().limit(limits=1, user_api="blas"))
+        else:
+            sent = stack.enter_context(_sent(shared, backend))
+        stack.callback(cancelled.set)
+        # In a tuple, because joblib's Dask backend scatters bare arrays, and what was scattered is
+        # lost with the worker that holds it.
+        yield from Parallel(
+            n_jobs=n_jobs, return_as="generator", prefer="threads" if threads else None
+        )(delayed(_run_task)(function, sent, (task,)) for task in tasks)
+
+
+def check_not_cancelled() -> None:
+    """Stop a worker thread between two batches where the run was given up.
+
+    Raises
+    ------
+    CancelledRun
+    """
+    event = getattr(_here, "cancelled", None)
+    if event is not None and event.is_set():
+        raise CancelledRun
+
+
+def _run_task(function: Callable[..., Any], sent: Any, task: tuple[tuple[Any, ...]]) -> Any:
+    if isinstance(sent, _InPlace):
+        _here.cancelled = sent.cancelled
+    value = sent.value if isinstance(sent, _InPlace | _Parcel) else sent
+    try:
+        with _one_torch_thread():
+            return function(value, *task[0])
+    finally:
+        _here.cancelled = None
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread in this worker; a module that is about to load it starts so too."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    if before > 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before > 1:
+            torch.set_num_threads(before)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+class _InPlace:
+    """Something shared by threads, and how they learn that it is over."""
+
+    def __init__(self, value: Any, cancelled: threading.Event) -> None:
+        self.value = value
+        self.cancelled = cancelled
+
+
+class _Parcel:
+    """Something that is unpacked once in each process, however many tasks refer to it.
+
+    Parameters
+    ----------
+    key : str
+    path : str or None
+        The file that holds it, where all workers run on this machine.
+    payload : bytes or None
+        What it holds, where they do not.
+    """
+
+    def __init__(self, key: str, path: str | None, payload: bytes | None) -> None:
+        self.key = key
+        self.path = path
+        self.payload = payload
+
+    @property
+    def value(self) -> Any:
+        if self.key not in _unpacked:
+            packed = Path(self.path).read_bytes() if self.path else self.payload
+            _unpacked[self.key] = cloudpickle.loads(packed)
+            while len(_unpacked) > _MOST_UNPACKED:
+                _unpacked.popitem(last=False)
+        return _unpacked[self.key]
+
+
+@contextmanager
+def _sent(shared: Any, backend: Any) -> Iterator[Any]:
+    """Bring something to the workers of a backend that have a memory of their own."""
+    packed = cloudpickle.dumps(shared)
+    kind = type(backend).__name__
+    if kind == "DaskDistributedBackend":
+        with warnings.catch_warnings():
+            # A model is sent once, whatever its size.
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            # The result of a task is made again where it was lost with its worker.
+            unpacked = backend.client.submit(cloudpickle.loads, packed, pure=False)
+        yield unpacked
+    elif kind in ("LokyBackend", "MultiprocessingBackend"):
+        with TemporaryDirectory(prefix="sklexplain-") as folder:
+            path = Path(folder) / "shared"
+            path.write_bytes(packed)
+            yield _Parcel(uuid4().hex, str(path), None)
+    else:
+        yield _Parcel(uuid4().hex, None, packed)
