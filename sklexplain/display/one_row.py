@@ -83,6 +83,9 @@ def one_row(
     sample = chosen_sample(sample, len(explanation))
     name = _output_name(explanation, output)
     row = one_output(explanation, output)[sample]
+    if name and "labels" in row.diagnostics:
+        # LIME's highest classes differ from row to row; "top 1" would not say which it is here.
+        name = str(row.diagnostics["labels"][0])
     log_odds = row.params.get("link") == "logit"
     unit = unit or ("log-odds" if log_odds else "")
     predicted = f"prediction of {name!r}" if name else "prediction"
@@ -284,6 +287,6 @@ def limits_with_room(
 
 def set_number_axis(ax: Any, label: str) -> None:
     """Write the numbers of a horizontal axis in full, few enough to stand side by side."""
-    ax.locator_params(axis="x", nbins=4)
+    ax.locator_params(axis="x", nbins=max(4, int(width_in_points(ax) // 100)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x + 0:,.10g}".replace("-", "−"))
     ax.set_xlabel(label, parse_math=False)

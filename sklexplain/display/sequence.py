@@ -310,10 +310,10 @@ class SequenceDisplay:
         measure = self.measure
         if self.scale == "log":
             measure = f"{measure}\n(logarithmic colours)"
-            tens = 10.0 ** np.floor(np.log10(largest)) / np.array([1, 10])
+            ticks = 10.0 ** np.floor(np.log10(largest)) * np.array([0.1, 0.3, 1, 3])
             # Nearer to zero there is no room between the labels.
-            tens = tens[tens > largest / 20]
-            self.colorbar_.set_ticks(np.sort([*-tens, 0, *tens]), minor=False)
+            ticks = ticks[ticks > largest / 20]
+            self.colorbar_.set_ticks(np.sort([*-ticks, 0, *ticks]), minor=False)
             self.colorbar_.set_ticks([], minor=True)
             self.colorbar_.ax.yaxis.set_major_formatter(lambda x, _: number_text(x))
         self.colorbar_.set_label(measure, parse_math=False)

@@ -116,12 +116,12 @@ def test_logarithmic_colours_show_small_cells_and_say_so(ax):
     assert_allclose(place, expected)
     assert_allclose(display.mesh_.get_array(), values.T)
     assert display.colorbar_.ax.get_ylabel().endswith("\n(logarithmic colours)")
-    assert_allclose(display.colorbar_.get_ticks(), [-1, -0.1, 0, 0.1, 1])
+    assert_allclose(display.colorbar_.get_ticks(), [-3, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3])
     with pytest.raises(ValueError, match=r"scale='sqrt' must be one of \('linear', 'log'\)"):
         SequenceDisplay(values, ["a", "b"], scale="sqrt")
 
 
-@pytest.mark.parametrize("largest", [1e-7, 0.099, 1.0, 9.9, 3e8])
+@pytest.mark.parametrize("largest", [1e-7, 0.099, 1.0, 1.99, 2.01, 9.9, 3e8])
 def test_labels_of_logarithmic_colours_do_not_overlap(largest):
     figure = Figure(figsize=(6, 4), layout="constrained")
     values = largest * np.array([[1.0, -1.0], [0.1, -0.1]])

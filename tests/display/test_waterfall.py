@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sklexplain import LIME, KernelSHAP, PermutationImportance, WaterfallDisplay
 
@@ -117,6 +117,16 @@ def test_log_odds_are_called_so(row_explanation, ax):
     explanation = row_explanation(params={"link": "logit"})
     WaterfallDisplay.from_explanation(explanation, ax=ax)
     assert ax.get_xlabel() == "prediction, log-odds\nbars: SHAP value, log-odds"
+
+
+def test_the_class_that_lime_found_highest_is_named(ax):
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = np.where(X[:, 0] > 0, "up", "down")
+    explainer = LIME(LogisticRegression(), labels=1, n_samples=300, random_state=0).fit(X, y)
+    explanation = explainer.explain(X[:2])
+    WaterfallDisplay.from_explanation(explanation, sample=0, ax=ax)
+    predicted = explainer.predict(X[:1])[0]
+    assert ax.get_xlabel().startswith(f"prediction of '{predicted}'\n")
 
 
 def test_what_cannot_be_drawn_is_named(explanation_of, row_explanation, ax):
