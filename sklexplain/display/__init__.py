@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.explanation import Explanation
 from .comparison import ComparisonDisplay
+from .dependence import DependenceDisplay
 from .force import ForceDisplay
 from .importance import ImportanceDisplay
 from .local import LocalDisplay
@@ -16,6 +17,7 @@ from .waterfall import WaterfallDisplay
 
 __all__ = [
     "ComparisonDisplay",
+    "DependenceDisplay",
     "ForceDisplay",
     "ImportanceDisplay",
     "LocalDisplay",
@@ -28,6 +30,7 @@ __all__ = [
 
 _KINDS: dict[str, Any] = {
     "comparison": ComparisonDisplay,
+    "dependence": DependenceDisplay,
     "force": ForceDisplay,
     "importance": ImportanceDisplay,
     "local": LocalDisplay,

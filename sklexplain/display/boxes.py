@@ -19,6 +19,7 @@ def draw_boxes(
     whiskers: tuple[float, float],
     colors: Sequence[str] | None = None,
     width: float = 0.62,
+    zorder: float = 2,
 ) -> dict[str, list[Any]]:
     """Draw a box for each column of draws; a diamond is its mean.
 
@@ -35,6 +36,8 @@ def draw_boxes(
     colors : sequence of str, default=None
         What the boxes are filled with; by default only outlined.
     width : float, default=0.62
+    zorder : float, default=2
+        What is drawn later lies on top.
 
     Returns
     -------
@@ -55,6 +58,7 @@ def draw_boxes(
         showmeans=True,
         patch_artist=True,
         manage_ticks=False,
+        zorder=zorder,
         boxprops={"edgecolor": INK, "linewidth": 0.7, "facecolor": "none"},
         medianprops=middle,
         meanprops={

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.explanation import Explanation
+from .style import shortened
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ def player_data(explanation: Explanation) -> PlayerData | None:
             values[:, player] = np.nan
     held = np.bincount(players.labels[players.labels >= 0], minlength=players.n_players)
     return PlayerData(values, categories, averaged=bool(np.any(held > 1)))
+
+
+def player_label(explanation: Explanation, player: int) -> str:
+    """Return a player's name, and what its value is where it has several cells."""
+    name = explanation.players.names[player]
+    several = np.count_nonzero(explanation.players.labels == player) > 1
+    return f"{shortened(name)}, mean of its cells" if several else name
 
 
 def _number(cell: Any) -> float:
