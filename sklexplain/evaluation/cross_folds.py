@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._split import GroupsConsumerMixin
+from sklearn.model_selection._split import GroupsConsumerMixin, _CVIterableWrapper
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import _safe_indexing
@@ -47,8 +47,8 @@ def takes(method: Any, parameter: str) -> bool:
     return parameter in signature(method).parameters
 
 
-def check_explainer(estimator: Any) -> None:
-    """Refuse what cannot explain rows."""
+def check_explainer(estimator: Any, *, needs_transform: bool = False) -> None:
+    """Refuse what cannot explain rows, or has no value of its own for each."""
     if isinstance(estimator, type):
         raise TypeError(
             f"explainer={estimator.__name__} is a class; give an instance, "
@@ -61,6 +61,12 @@ def check_explainer(estimator: Any) -> None:
             f"cross_explain needs an explainer, but {name} has no `explain`; put it into one, such "
             f"as KernelSHAP({name}(…)) or PermutationImportance({name}(…)), or make an explainer "
             "the last step of the pipeline"
+        )
+    if needs_transform and not hasattr(explainer, "transform"):
+        raise TypeError(
+            'method="transform" needs an explainer that transforms, but '
+            f"{type(explainer).__name__} does not: its result belongs to no single row; use "
+            "cross_explain"
         )
 
 
@@ -89,15 +95,17 @@ def splits_of(cv: Any, X: Any, y: Any, split_params: dict[str, Any]) -> list[Spl
             f"cv={cv!r} keeps groups together, but there are none; give groups=…, one label a row"
         )
     n_samples = _num_samples(X)
+    # Its `split` would unpack what may be no pair.
+    given = cv.cv if isinstance(cv, _CVIterableWrapper) else cv.split(X, y, **split_params)
     splits = [
         (
             _positions(train, n_samples, f"fold {number}: the training part"),
             _positions(test, n_samples, f"fold {number}: the held-out part"),
         )
-        for number, (train, test) in enumerate(_pairs(cv.split(X, y, **split_params)))
+        for number, (train, test) in enumerate(_pairs(given))
     ]
     if not splits:
-        raise ValueError(f"cv={cv!r} gives no folds")
+        raise ValueError("cv gives no folds; give at least one pair of rows to fit and to hold out")
     for number, (train, test) in enumerate(splits):
         shared = np.intersect1d(train, test)
         if len(shared):
@@ -109,6 +117,18 @@ def splits_of(cv: Any, X: Any, y: Any, split_params: dict[str, Any]) -> list[Spl
         if len(np.unique(test)) < len(test):
             raise ValueError(f"fold {number}: the held-out part names a row more than once")
     return splits
+
+
+def check_partition(splits: list[Split], n_samples: int) -> None:
+    """Refuse folds that do not hold every row out exactly once."""
+    n_times = np.bincount(np.concatenate([test for _, test in splits]), minlength=n_samples)
+    strange = np.flatnonzero(n_times != 1)
+    if len(strange):
+        raise ValueError(
+            f"cross_val_predict needs every row to be held out once, but row {strange[0]} is held "
+            f"out {n_times[strange[0]]} times; use cross_explain, which marks rows never held out "
+            "and averages over repeats"
+        )
 
 
 def _pairs(splits: Iterable[Any]) -> Iterable[Any]:
@@ -163,19 +183,24 @@ def check_windows(estimator: Any, X: Any, splits: list[Split]) -> None:
             f"the {gaps[0]}{more} are not consecutive, so that windows of SlidingWindow "
             f"reach across the gaps; use TimeSeriesSplit, or make_windows before cross_explain",
             UserWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
 def _windows_in(estimator: Any) -> list[SlidingWindow]:
-    if not hasattr(estimator, "get_params"):
-        return []
-    parts = [estimator, *estimator.get_params(deep=True).values()]
+    parts = _parts(estimator)
     windows = [part for part in parts if isinstance(part, SlidingWindow)]
     for part in parts:
         if isinstance(part, FrozenEstimator):
             windows += _windows_in(part.estimator)
     return windows
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """Return an estimator and all that it holds as parameters."""
+    if not hasattr(estimator, "get_params"):
+        return []
+    return [estimator, *estimator.get_params(deep=True).values()]
 
 
 def check_classes(estimator: Any, y: Any, splits: list[Split], missing_classes: str) -> None:
@@ -207,7 +232,7 @@ def check_classes(estimator: Any, y: Any, splits: list[Split], missing_classes: 
         f"{told}: what is explained of it in the rows held out there is NaN, because the fold's "
         f"model does not know the class; {_stratify(classes)}",
         UserWarning,
-        stacklevel=3,
+        stacklevel=5,
     )
 
 
@@ -270,12 +295,17 @@ def _keeps_rows(step: Any) -> bool:
 def warn_of_leaks(estimator: Any, X: Any, splits: list[Split]) -> None:
     """Warn where something was fixed before the folds, and so may have seen their rows."""
     explainer = explainer_inside(estimator)[1]
-    if is_frozen(explainer.estimator):
+    frozen = [part for part in _parts(estimator) if isinstance(part, FrozenEstimator)]
+    if frozen or is_frozen(explainer.estimator):
+        inner = frozen[0].estimator if frozen else explainer.estimator
+        # Of a bare function or module, its own name rather than that of what dresses it.
+        inner = getattr(inner, "model", inner)
+        name = getattr(inner, "__name__", type(inner).__name__)
         warnings.warn(
-            f"the estimator in {type(explainer).__name__} is frozen and not fitted in the folds: "
-            "of rows that it was trained on, the scores and explanations are not out of fold",
+            f"{name} in {type(explainer).__name__} is frozen and not fitted in the folds: of rows "
+            "that it was trained on, the scores and explanations are not out of fold",
             UserWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
     held_out = np.unique(np.concatenate([test for _, test in splits]))
     fixed = set(_row_keys(getattr(explainer, "background", None)))
@@ -288,7 +318,7 @@ def warn_of_leaks(estimator: Any, X: Any, splits: list[Split]) -> None:
             f"background holds {len(found)} rows that a fold holds out (first: row {found[0]}); "
             "give a number, and each fold draws from its own training rows",
             UserWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
