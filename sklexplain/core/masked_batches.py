@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .models import Model
+from .failures import blame
+from .models import Model, ModelError, NonFiniteOutputError
 from .players import Players
+from .workers import check_not_cancelled
+
+# What a masked row is called, by the positions of its row and of its coalition.
+Namer = Callable[[int, int], str]
 
 
 def equal_slices(length: int, most: int) -> list[slice]:
@@ -39,8 +44,12 @@ class Job:
         if pairing is not None and pairing.ndim == 2:
             pairing = pairing[:, rows]
         runner = _run_on_device if self.model.is_torch else _run_anywhere
-        outputs = runner(self, X, self.coalitions[part], pairing)
-        self._refuse_non_finite(outputs, part, rows)
+
+        def name(row: int, mask: int) -> str:
+            return self._name(rows, row, self.coalitions[part][mask])
+
+        outputs = runner(self, X, self.coalitions[part], pairing, name)
+        self._refuse_non_finite(outputs, name)
         return outputs
 
     def cell_labels(self) -> Any:
@@ -63,17 +72,18 @@ class Job:
                 for rows in equal_slices(n_rows, left):
                     yield _Tile(rows, masks, references)
 
-    def _refuse_non_finite(self, outputs: np.ndarray, part: slice, rows: slice) -> None:
+    def _name(self, rows: slice, row: int, present: np.ndarray) -> str:
+        absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
+        number = rows.start + row if self.row_numbers is None else self.row_numbers[rows][row]
+        return f"row {number} with players {absent} replaced by background values"
+
+    def _refuse_non_finite(self, outputs: np.ndarray, name: Namer) -> None:
         if np.all(np.isfinite(outputs)):
             return
-        row, coalition, _ = np.argwhere(~np.isfinite(outputs))[0]
-        present = self.coalitions[part][coalition]
-        absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
-        value = outputs[row, coalition][~np.isfinite(outputs[row, coalition])][0]
-        number = rows.start + row if self.row_numbers is None else self.row_numbers[rows][row]
-        raise ValueError(
-            f"the model returned {value} for row {number} with players {absent} replaced "
-            "by background values; explanations need finite outputs"
+        row, mask, _ = np.argwhere(~np.isfinite(outputs))[0]
+        value = outputs[row, mask][~np.isfinite(outputs[row, mask])][0]
+        raise NonFiniteOutputError(
+            f"the model returned {value} for {name(row, mask)}; explanations need finite outputs"
             + (" (the log-odds of 0 and 1 are infinite)" if self.model.link == "logit" else "")
         )
 
@@ -86,6 +96,11 @@ class _Tile:
 
     def shape(self) -> tuple[int, int, int]:
         return tuple(s.stop - s.start for s in (self.rows, self.masks, self.references))
+
+    def name(self, position: int, name: Namer) -> str:
+        """Return what the masked row at a position of the batch is called."""
+        row, mask, _ = np.unravel_index(position, self.shape())
+        return name(self.rows.start + int(row), self.masks.start + int(mask))
 
 
 def _batches(
@@ -129,8 +144,16 @@ def _batches(
         yield tile, batch
 
 
+def _run_batch(run: Callable[[Any], Any], batch: Any, tile: _Tile, name: Namer) -> Any:
+    check_not_cancelled()
+    try:
+        return run(batch)
+    except ModelError as error:
+        raise blame(error, run, batch, lambda i: tile.name(i, name)) from error.__cause__
+
+
 def _run_anywhere(
-    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None
+    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None, name: Namer
 ) -> np.ndarray:
     outputs: np.ndarray | None = None
     dtype = np.result_type(X, job.references)
@@ -149,7 +172,8 @@ def _run_anywhere(
         lambda masks: (masks if labels is None else masks[:, labels]).astype(bits),
     ):
         n_rows, n_masks, n_references = tile.shape()
-        flat = job.model(batch.view(dtype).reshape(-1, *X.shape[1:]))
+        masked = batch.view(dtype).reshape(-1, *X.shape[1:])
+        flat = _run_batch(job.model, masked, tile, name)
         if outputs is None:
             outputs = np.zeros((len(X), len(coalitions), flat.shape[1]))
         block = flat.reshape(n_rows, n_masks, n_references, -1)
@@ -163,12 +187,12 @@ def _run_anywhere(
 
 
 def _run_on_device(
-    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None
+    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None, name: Namer
 ) -> np.ndarray:
     """Build the batches on the module's device; data crosses over once a chunk, not a batch."""
     import torch
 
-    from ..inference import as_tensor, evaluating, module_device, module_dtype
+    from ..inference import BatchLimit, as_tensor, evaluating, module_device, module_dtype
 
     model = job.model
     assert model.module is not None
@@ -184,6 +208,7 @@ def _run_on_device(
     if labels is not None:
         labels = torch.tensor(labels, device=device)
     outputs: Any = None
+    limit = BatchLimit()
     with evaluating(model.module):
         for tile, batch in _batches(
             job,
@@ -194,7 +219,8 @@ def _run_on_device(
             lambda masks: (masks if labels is None else masks[:, labels]).to(bits),
         ):
             n_rows, n_masks, n_references = tile.shape()
-            flat = model.run_tensor(batch.view(dtype).reshape(-1, *X.shape[1:]))
+            masked = batch.view(dtype).reshape(-1, *X.shape[1:])
+            flat = _run_batch(lambda rows: limit.run(model.run_tensor, rows), masked, tile, name)
             if outputs is None:
                 outputs = torch.zeros(
                     len(X), len(coalitions), flat.shape[1], dtype=torch.float64, device=device

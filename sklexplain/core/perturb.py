@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn import get_config
 
+from .failures import blame, refuse_non_finite_rows
 from .masked_batches import Job, equal_slices
-from .models import Model
+from .models import Model, ModelError
 from .players import Players
+from .workers import check_not_cancelled, run_tasks
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
 _LARGEST_BATCH = 32_768
@@ -60,7 +61,8 @@ def evaluate(
         torch modules by :func:`sklexplain.inference.rows_per_batch`, else as many as
         scikit-learn's `working_memory` allows, up to 32,768.
     n_jobs : int, optional
-        Workers, through joblib. A torch module is not divided: its own threads use the cores.
+        Workers, through joblib: threads for torch models on the processor, which let go of
+        Python's lock, processes for others. Models on a graphics card are not divided.
     on_progress : callable, optional
         Called with the number of evaluations that were finished since the last call.
 
@@ -70,9 +72,11 @@ def evaluate(
 
     Raises
     ------
+    ModelError
+        If the model raises, or returns NaN or infinite values (then it is a ValueError too); the
+        message names the row and its absent players.
     ValueError
-        If an output is not finite (the message names the row and its absent players), or if the
-        model returns a wrong number of outputs.
+        If the model returns a wrong number of outputs.
     """
     pieces = [
         outputs
@@ -131,17 +135,18 @@ def evaluate_chunks(
         rows_in_batch(model, X.shape[1:], batch_size, X.dtype.itemsize),
         row_numbers,
     )
-    n_workers = 1 if model.uses_torch else effective_n_jobs(n_jobs)
+    n_jobs = workers_for(model, n_jobs)
+    n_workers = effective_n_jobs(n_jobs)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
     parts = _coalition_parts(len(coalitions), len(chunks), n_workers)
-    tasks = ((rows, part) for rows in chunks for part in parts)
-    if n_workers == 1:
-        results: Any = (job.run(X[rows], part, rows) for rows, part in tasks)
-    else:
-        results = Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(job.run)(X[rows], part, rows) for rows, part in tasks
-        )
+    results = run_tasks(
+        Job.run,
+        job,
+        ((X[rows], part, rows) for rows in chunks for part in parts),
+        n_jobs=n_jobs,
+        threads=model.uses_torch,
+    )
     for rows in chunks:
         done = []
         for part in parts:
@@ -171,19 +176,32 @@ def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.nd
     ValueError
         If an output is not finite; the message names the row.
     """
-    return _refuse_non_finite_rows(model(rows), name)
+    return refuse_non_finite_rows(_outputs_of(model, rows, 0, name), name)
 
 
-def _refuse_non_finite_rows(outputs: np.ndarray, name: str | Callable[[int], str]) -> np.ndarray:
-    broken = np.argwhere(~np.isfinite(outputs))
-    if len(broken):
-        row, output = broken[0]
-        which = name(int(row)) if callable(name) else f"{name} {row}"
-        raise ValueError(
-            f"the model returned {outputs[row, output]} for {which}; explanations need finite "
-            "outputs"
-        )
-    return outputs
+def _outputs_of(
+    model: Model, rows: np.ndarray, first: int, name: str | Callable[[int], str]
+) -> np.ndarray:
+    """Run the model on rows, of which the first is row number `first`."""
+    check_not_cancelled()
+    try:
+        return model(rows)
+    except ModelError as error:
+        raise blame(error, model, rows, lambda i: _called(name, first + i)) from error.__cause__
+
+
+def _called(name: str | Callable[[int], str], row: int) -> str:
+    return name(row) if callable(name) else f"{name} {row}"
+
+
+def workers_for(model: Model, n_jobs: int | None) -> int | None:
+    """Return the workers among which a model is divided: one where it runs on a graphics card."""
+    if model.module is not None:
+        from ..inference import module_device
+
+        if module_device(model.module).type != "cpu":
+            return 1
+    return n_jobs
 
 
 def run_rows(
@@ -221,21 +239,26 @@ def run_rows(
     tiles = equal_slices(
         len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize)
     )
-    if model.uses_torch or effective_n_jobs(n_jobs) == 1:
-        results: Any = (model(rows[tile]) for tile in tiles)
-    else:
-        n_wanted = effective_n_jobs(n_jobs) * _TASKS_PER_WORKER
-        largest = min(tiles[0].stop, -(-len(rows) // n_wanted))
+    n_jobs = workers_for(model, n_jobs)
+    n_workers = effective_n_jobs(n_jobs)
+    if n_workers > 1 and tiles:
+        largest = min(tiles[0].stop, -(-len(rows) // (n_workers * _TASKS_PER_WORKER)))
         tiles = equal_slices(len(rows), largest)
-        results = Parallel(n_jobs=n_jobs, return_as="generator")(
-            delayed(model)(rows[tile]) for tile in tiles
-        )
+    # Names made by a function stay here, where the function is.
+    told = name if isinstance(name, str) else "row"
+    results = run_tasks(
+        _outputs_of,
+        model,
+        ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
+        n_jobs=n_jobs,
+        threads=model.uses_torch,
+    )
     pieces = []
     for tile, outputs in zip(tiles, results, strict=True):
         pieces.append(outputs)
         if on_progress is not None:
             on_progress(tile.stop - tile.start)
-    return _refuse_non_finite_rows(np.concatenate(pieces), name)
+    return refuse_non_finite_rows(np.concatenate(pieces), name)
 
 
 def rows_in_batch(

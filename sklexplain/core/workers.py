@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import cloudpickle
 from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals import cloudpickle
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
