@@ -95,7 +95,7 @@ def _scores(demo: Demo) -> Section:
 
 
 def _predictions_picture(demo: Demo) -> Picture:
-    with svg_axes((6.0, 2.9)) as ax:
+    with svg_axes((5.4, 2.9)) as ax:
         closes = demo.prices["close"]
         first = demo.test_dates[0]
         shown = closes[closes.index >= first - (demo.test_dates[-1] - first) / 3]
@@ -148,7 +148,7 @@ def _features(demo: Demo) -> Section:
             f"({dollars(float(demo.shap.base_values[0]))} over {demo.shap.params['n_background']} "
             "training windows)? " + agreement(views),
         ],
-        importance_blocks(views, "features"),
+        importance_blocks(views, "features", unit=UNIT),
         [
             "The four prices of a day are nearly equal, so the net can read the same from any of "
             "them and the credit is divided between them more or less by chance; permuting one "
@@ -179,13 +179,13 @@ def _time(demo: Demo) -> Section:
             f"{dollars(drops[order[1]])}."
         ],
         [
-            *importance_blocks(views_of(days, unit=UNIT), "days", tabulate=False),
+            *importance_blocks(views_of(days, unit=UNIT), "days", in_full=False),
             *importance_blocks(
                 views_of(cells, unit=UNIT),
                 "cells",
                 series="close",
                 data=demo.test_windows,
-                tabulate=False,
+                in_full=False,
             ),
         ],
         [

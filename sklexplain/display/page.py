@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
-from .style import INK, page_axes, page_style
+from .style import INK, MUTED, page_axes, page_style
 
 _SVG_NAMESPACE = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -73,10 +73,13 @@ class Picture:
     svg : Markup
         Of :func:`inline_svg`.
     caption : str
+    wide : bool, default=False
+        Whether it takes the whole row, and on a phone is moved sideways rather than made small.
     """
 
     svg: Any
     caption: str
+    wide: bool = False
     kind: ClassVar[str] = "picture"
 
 
@@ -197,7 +200,9 @@ def inline_svg(figure: Any, alt: str, name: str) -> Any:
         raise ValueError(f"name={name!r} must consist of lower-case letters, digits and hyphens")
     written = StringIO()
     nobody = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(written, format="svg", metadata=nobody)
+    # Whatever stands out of the figure is kept, not cut off.
+    tight = {"bbox_inches": "tight", "pad_inches": 0.03}
+    figure.savefig(written, format="svg", metadata=nobody, **tight)
     root = ElementTree.fromstring(written.getvalue())
     for parent in root.iter():
         for child in list(parent):
@@ -222,7 +227,8 @@ def _make_inline(element: ElementTree.Element, name: str) -> None:
             element.attrib["id"] = f"{name}-{value}"
         elif attribute != "href":
             value = value.replace("url(#", f"url(#{name}-")
-            element.attrib[attribute] = value.replace(INK.lower(), "currentColor")
+            value = value.replace(INK.lower(), "currentColor")
+            element.attrib[attribute] = value.replace(MUTED.lower(), "var(--muted)")
 
 
 def _require_jinja2(module: str = "jinja2") -> Any:

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 
 from ..core.explanation import Explanation
+from ..core.players import Players
+from .comparison import ComparisonDisplay
 from .importance import ImportanceDisplay
 from .measures import one_output
 from .one_row import row_labels
 from .page import Facts, Picture, Table, inline_svg, svg_axes
 from .sequence import SequenceDisplay
-from .style import require_matplotlib, shortened
+from .style import INK, require_matplotlib, shortened
+from .summary import SummaryDisplay
 from .waterfall import WaterfallDisplay
 
 # Inches. Narrow, so that the text of a picture can be read where it fills a phone.
 _WIDTH = 4.6
+
+# As dark as ink, but not replaced by the page's own colour.
+_INK_ON_COLOUR = "#1B1B1E"
 
 
 def _height(n_bars: int) -> float:
@@ -89,6 +95,90 @@ def importance_picture(
         alt = (
             f"Bar chart of {display.measure} for {len(display.importances)} players. "
             f"The largest: {told}."
+        )
+        return Picture(inline_svg(display.figure_, alt, name), caption)
+
+
+def comparison_picture(
+    importances: Mapping[str, np.ndarray],
+    players: Players,
+    name: str,
+    *,
+    caption: str,
+    title: str | None = None,
+) -> Picture:
+    """Return several methods' importances in one picture, with their rank correlations.
+
+    Parameters
+    ----------
+    importances : mapping from a method's name to ndarray of shape (n_players,)
+        2 to 8 of them.
+    players : Players
+    name : str
+        As of :func:`inline_svg`.
+    caption : str
+    title : str, default=None
+
+    Returns
+    -------
+    Picture
+    """
+    in_time = players.level == "timestep"
+    display = ComparisonDisplay(importances, players.names, in_time=in_time)
+    n_bars = len(importances) * min(players.n_players, max(5, min(12, 30 // len(importances))))
+    large = require_matplotlib().rc_context({"font.size": 10.5})
+    with svg_axes((7.4, min(1.2 + 0.13 * max(n_bars, 9), 5.0))) as ax, large:
+        display.plot(ax, title=title)
+        for text in display.texts_:
+            # On a pale cell, which stays pale on dark ground: not the page's own ink.
+            if text.get_color() == INK:
+                text.set_color(_INK_ON_COLOUR)
+        methods = list(importances)
+        pairs = [
+            f"{methods[i]} and {methods[j]} {display.correlations_[i, j]:.2f}"
+            for i in range(len(methods))
+            for j in range(i)
+        ]
+        alt = (
+            f"Bar chart of the shares of {', '.join(methods)} for {players.n_players} players, "
+            f"beside their rank correlations: {', '.join(pairs)}."
+        )
+        return Picture(inline_svg(display.figure_, alt, name), caption, wide=True)
+
+
+def summary_picture(
+    explanation: Explanation, name: str, *, caption: str, unit: str = "", title: str | None = None
+) -> Picture:
+    """Return each row's values as a swarm, coloured by what the rows hold.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of one output, with signed values.
+    name : str
+        As of :func:`inline_svg`.
+    caption : str
+    unit, title
+        As of :meth:`SummaryDisplay.from_explanation`.
+
+    Returns
+    -------
+    Picture
+    """
+    n_shown = min(explanation.players.n_players, 12)
+    with svg_axes((_WIDTH + 0.4, _height(n_shown))) as ax:
+        display = SummaryDisplay.from_explanation(
+            explanation, unit=unit, ax=ax, max_display=12, title=title
+        )
+        low, high = display.values.min(axis=0), display.values.max(axis=0)
+        decimals = decimals_for(display.values)
+        told = ", ".join(
+            f"{display.names[i]} {number(low[i], decimals)} to {number(high[i], decimals)}"
+            for i in display.shown_[:5]
+        )
+        alt = (
+            f"Swarm of {display.measure} of {len(display.values)} rows for "
+            f"{len(display.names)} players, from the lowest to the highest: {told}."
         )
         return Picture(inline_svg(display.figure_, alt, name), caption)
 

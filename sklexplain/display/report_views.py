@@ -32,12 +32,15 @@ class View:
     measure : str
         What an importance is, with its unit.
     caption : str
+    signed : bool
+        Whether the values say which way a prediction moves.
     """
 
     title: str
     explanation: Explanation
     measure: str
     caption: str
+    signed: bool
 
     @property
     def heading(self) -> str:
@@ -72,7 +75,8 @@ def views_of(
             told = caption_of(single, unit, score)
             # A score is told by the measure, an output has to be named.
             title = f"{name}, {of}" if several and not score else name
-            views.append(View(title, single, measured(single, unit, score), told))
+            signed = single.kind == "attributions" and bool((single.values < 0).any())
+            views.append(View(title, single, measured(single, unit, score), told, signed))
     return views
 
 

@@ -75,7 +75,7 @@ def test_the_page_is_whole_told_in_words_and_needs_no_network(html):
     page = Page(html)
     assert_asks_nothing_of_the_network(html)
     pictures = page.named("svg")
-    assert len(pictures) == 9
+    assert len(pictures) == 11
     assert all(len(attrs["aria-label"]) > 40 for attrs in pictures)
     text = " ".join(page.texts)
     for fact in ("2004-08-19", "2008-10-14", "1,047 trading days", "hidden_size", "Compare"):
