@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .style import INK, require_matplotlib
+from .style import INK
 
 
 def draw_boxes(
@@ -21,7 +21,10 @@ def draw_boxes(
     width: float = 0.62,
     zorder: float = 2,
 ) -> dict[str, list[Any]]:
-    """Draw a box for each column of draws; a diamond is its mean.
+    """Draw a box for each column of draws: middle half, median, and a diamond at the mean.
+
+    By hand, because `Axes.boxplot` asks for matplotlib's backend, which loads pyplot and may open
+    a window system.
 
     Parameters
     ----------
@@ -42,44 +45,54 @@ def draw_boxes(
     Returns
     -------
     dict from str to list of artists
+        ``"boxes"``, ``"medians"``, ``"means"``, ``"whiskers"`` and ``"caps"``, as of
+        :meth:`matplotlib.axes.Axes.boxplot`.
     """
-    line = {"color": INK, "linewidth": 0.9}
-    crowded = len(places) > 30
-    middle = {
-        "color": INK if colors is None else "white",
-        "linewidth": 0.9 if crowded else 1.6,
+    columns = draws.T if isinstance(draws, np.ndarray) else draws
+    low, high = whiskers
+    marks = np.array([np.percentile(column, [low, 25, 50, 75, high]) for column in columns])
+    middles = np.asarray(places, dtype=float)
+    crowded = len(middles) > 30
+
+    def lines(along: Any, across: Any, **how: Any) -> list[Any]:
+        """Draw a line for each pair of rows."""
+        pairs = zip(along, across, strict=True)
+        how = {"color": INK, "linewidth": 0.9, "zorder": zorder, **how}
+        drawn = [ax.plot(*(pair if horizontal else pair[::-1]), **how) for pair in pairs]
+        return [line for (line,) in drawn]
+
+    heights = marks[:, 3] - marks[:, 1]
+    how: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.7, "zorder": zorder}
+    how["facecolor"] = "none" if colors is None else list(colors)
+    if horizontal:
+        boxes = ax.barh(middles, heights, width, left=marks[:, 1], **how)
+    else:
+        boxes = ax.bar(middles, heights, width, bottom=marks[:, 1], **how)
+    twice = np.repeat(middles, 2)
+    sides = middles[:, None] + [[-width / 2, width / 2]]
+    ends = marks[:, [0, 4]].ravel()
+    return {
+        "boxes": list(boxes),
+        "whiskers": lines(marks[:, [[0, 1], [4, 3]]].reshape(-1, 2), np.c_[twice, twice]),
+        "caps": lines(
+            np.c_[ends, ends],
+            np.repeat(middles[:, None] + (sides - middles[:, None]) / 2, 2, axis=0),
+        ),
+        "medians": lines(
+            marks[:, [2, 2]],
+            sides,
+            color=INK if colors is None else "white",
+            linewidth=0.9 if crowded else 1.6,
+            solid_capstyle="butt",
+        ),
+        "means": lines(
+            [[np.mean(column)] for column in columns],
+            middles[:, None],
+            linestyle="",
+            marker="D",
+            markersize=1.5 if crowded else 3.5,
+            markerfacecolor="white",
+            markeredgecolor=INK,
+            markeredgewidth=0.4 if crowded else 0.7,
+        ),
     }
-    boxes = ax.boxplot(
-        draws,
-        positions=places,
-        widths=width,
-        whis=whiskers,
-        showfliers=False,
-        showmeans=True,
-        patch_artist=True,
-        manage_ticks=False,
-        zorder=zorder,
-        boxprops={"edgecolor": INK, "linewidth": 0.7, "facecolor": "none"},
-        medianprops=middle,
-        meanprops={
-            "marker": "D",
-            "markersize": 1.5 if crowded else 3.5,
-            "markerfacecolor": "white",
-            "markeredgecolor": INK,
-            "markeredgewidth": 0.4 if crowded else 0.7,
-        },
-        whiskerprops=line,
-        capprops=line,
-        **_direction(horizontal),
-    )
-    for box, color in zip(boxes["boxes"], colors or (), strict=bool(colors)):
-        box.set_facecolor(color)
-    return boxes
-
-
-def _direction(horizontal: bool) -> dict[str, Any]:
-    """Return the keyword that lays boxes down, which versions before 3.10 call otherwise."""
-    version = require_matplotlib().__version_info__
-    if (version.major, version.minor) >= (3, 10):
-        return {"orientation": "horizontal" if horizontal else "vertical"}
-    return {"vert": not horizontal}

@@ -51,7 +51,7 @@ class ImportanceDisplay:
         In the order drawn: from top to bottom, or from left to right. None where boxes are drawn.
     errorbar_ : matplotlib ErrorbarContainer or None
     boxes_ : dict of lists of artists, or None
-        As of :meth:`matplotlib.axes.Axes.boxplot`; None where bars are drawn.
+        Keys as of :meth:`matplotlib.axes.Axes.boxplot`; None where bars are drawn.
     shown_ : ndarray of int
         The players in the order drawn.
 

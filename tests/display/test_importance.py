@@ -129,8 +129,7 @@ def test_wrong_lengths_and_max_display_are_named(ax):
 
 def box_edges(box):
     """Return where a lying box begins and ends."""
-    across = box.get_path().vertices[:, 0]
-    return across.min(), across.max()
+    return box.get_x(), box.get_x() + box.get_width()
 
 
 def test_boxes_hold_the_middle_half_of_the_repeats_and_a_diamond_their_mean(explanation_of, ax):
@@ -156,10 +155,7 @@ def test_boxes_of_attributions_hold_the_sizes_that_bars_are_means_of(explanation
     display = ImportanceDisplay.from_explanation(explanation, kind="box", ax=ax)
     sizes = np.abs(explanation.values[:, display.shown_])
     ends = [line.get_xdata()[0] for line in display.boxes_["caps"]]
-    low, high = np.percentile(sizes, [5, 95], axis=0)
-    inside = np.where((sizes >= low) & (sizes <= high), sizes, np.nan)
-    expected = np.c_[np.nanmin(inside, axis=0), np.nanmax(inside, axis=0)]
-    assert_allclose(np.reshape(ends, (-1, 2)), expected)
+    assert_allclose(np.reshape(ends, (-1, 2)), np.percentile(sizes, [5, 95], axis=0).T)
     assert "50 rows" in ax.get_xlabel()
     bars = ImportanceDisplay.from_explanation(explanation, ax=Figure().subplots())
     assert display.shown_.tolist() == bars.shown_.tolist()

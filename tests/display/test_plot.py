@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from sklexplain import (
     ComparisonDisplay,
+    DependenceDisplay,
     ForceDisplay,
     ImportanceDisplay,
     LocalDisplay,
@@ -20,7 +21,7 @@ from sklexplain import (
     plot,
 )
 
-DISPLAYS = [ImportanceDisplay, SequenceDisplay]
+DISPLAYS = [ImportanceDisplay, SequenceDisplay, SummaryDisplay, DependenceDisplay]
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
@@ -38,11 +39,18 @@ def test_pyplot_is_not_even_imported_when_axes_are_given():
 import sys
 from matplotlib.figure import Figure
 from sklexplain import (
-    ComparisonDisplay, ForceDisplay, ImportanceDisplay, LocalDisplay, WaterfallDisplay
+    ComparisonDisplay, DependenceDisplay, ForceDisplay, ImportanceDisplay, LocalDisplay,
+    SummaryDisplay, WaterfallDisplay,
 )
 values, names = [1.0, 2.0], ["a", "b"]
 for display in (ImportanceDisplay, LocalDisplay):
     display(values, names).plot(Figure().subplots())
+ImportanceDisplay(values, names, draws=[values] * 3).plot(Figure().subplots(), kind="box")
+SummaryDisplay([values] * 3, names, [values] * 3).plot(Figure().subplots())
+DependenceDisplay(values, values, color_data=values).plot(Figure().subplots())
+DependenceDisplay(
+    [0, 1], values, categories=names, color_data=[1, 0], color_categories=names
+).plot(Figure().subplots())
 for display in (ForceDisplay, WaterfallDisplay):
     display(values, names, base_value=0, prediction=3).plot(Figure().subplots())
 ComparisonDisplay({"x": values, "y": values}, names).plot(Figure().subplots())
@@ -90,7 +98,7 @@ def test_without_axes_a_new_pyplot_figure_is_made(explanation_of, display):
         plt.close("all")
 
 
-@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("display", [ImportanceDisplay, SequenceDisplay, SummaryDisplay])
 def test_plot_can_be_repeated_and_returns_the_display(explanation_of, display):
     drawn = display.from_explanation(explanation_of("cell", (5, 3)), ax=Figure().subplots())
     other = Figure()
@@ -157,3 +165,24 @@ def test_a_missing_matplotlib_is_named_with_the_line_that_installs_it(explanatio
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"matplotlib.*pip install 'sklexplain\[report\]'"):
         ImportanceDisplay.from_explanation(explanation_of())
+
+
+@pytest.mark.parametrize(
+    ("kind", "display"), [("summary", SummaryDisplay), ("dependence", DependenceDisplay)]
+)
+def test_plot_draws_many_rows(explanation_of, ax, kind, display):
+    assert type(plot(explanation_of(), kind, ax=ax)) is display
+
+
+def test_plot_draws_boxes(explanation_of, ax):
+    display = plot(explanation_of(kind="importances"), "box", ax=ax)
+    assert type(display) is ImportanceDisplay
+    assert len(display.boxes_["boxes"]) == 4
+
+
+@pytest.mark.parametrize("display", [SummaryDisplay, DependenceDisplay])
+def test_names_with_dollars_and_control_characters_are_drawn(explanation_of, ax, display):
+    names = ["cost $x^$ in $", "a\x00b\nc", "n" * 200, "$^$"]
+    explanation = explanation_of(feature_names=names)
+    display.from_explanation(explanation, title="$^$", unit="$_$", ax=ax)
+    ax.figure.draw_without_rendering()
