@@ -24,8 +24,9 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         command = getattr(getattr(error, "ctx", None), "command_path", "sklexplain")
-        message = " ".join(error.format_message().split())
+        message = " ".join(error.format_message().split()).rstrip(".")
         if len(sys.argv) == 1:
-            message = "no command is given"
+            # The help is shown already.
+            sys.exit(2)
         print(f"sklexplain: {message} (see {command} --help)", file=sys.stderr)  # noqa: T201
         sys.exit(getattr(error, "exit_code", 2))

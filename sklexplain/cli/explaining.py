@@ -87,12 +87,12 @@ def run(
     RunFailed
         If a step failed later; what was finished before is there.
     """
-    n_steps = 4 + bool(request.cv) + len(request.methods)
+    n_steps = 3 + bool(request.cv) + len(request.methods)
     steps = Steps(n_steps, quiet=quiet)
     with steps.step(f"Reading {request.data}"):
         table = checked_table(read_frame(request.data), request)
         check_folder(request.out)
-    with steps.step("Preparing"):
+        # What takes seconds is imported when nothing is left that could be refused without it.
         from .models import make_model
         from .samples import divided
 
@@ -190,14 +190,19 @@ def _write_report(done: Run) -> None:
 
     request, samples, table = done.request, done.samples, done.table
     ahead = f", {request.horizon} row{'s' if request.horizon > 1 else ''} ahead"
-    guesses = naive_guesses(samples, table.task)
+    # The report has a constant guess of its own.
+    guesses = {
+        name: guess
+        for name, guess in naive_guesses(samples, table.task).items()
+        if name.startswith("last known")
+    }
     write_report(
         request.out / REPORT,
         {readable(name): explanation for name, explanation in done.explanations.items()},
         estimator=done.model,
         X=samples.test,
         y=samples.test_target,
-        baseline=guesses,
+        baseline=guesses or "auto",
         unit=request.unit,
         title=f"What predicts {request.target}{ahead if request.horizon else ''}",
     )

@@ -12,6 +12,7 @@ from .wrong import WrongUsage, listed, suggestion
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 150
+_OF_ONE_ROW = ("waterfall", "force", "local")
 
 
 def draw(
@@ -82,6 +83,8 @@ def draw(
     params: dict[str, Any] = {}
     if sample is not None:
         params["sample"] = _position(_one(subject, "sample"), sample, path)
+    elif kind in _OF_ONE_ROW and len(subject) > 1:
+        raise WrongUsage(f"--kind {kind} shows one row; name it with --sample: {_rows_of(subject)}")
     if output is not None:
         params["output"] = _output(subject, output, path)
     optional = {"player": player, "max_display": max_display, "unit": unit, "title": title}
@@ -170,14 +173,14 @@ def _position(explanation: Any, sample: str, path: Path) -> int:
     except ValueError:
         position = len(explanation)
     if not -len(explanation) <= position < len(explanation):
-        labels = (
-            "" if explanation.index is None else f", or a label: {listed(explanation.index, 5)}"
-        )
-        raise ValueError(
-            f"{path} has no row {sample!r} for --sample; give a position from 0 to "
-            f"{len(explanation) - 1}{labels}"
-        )
+        raise ValueError(f"{path} has no row {sample!r} for --sample; give {_rows_of(explanation)}")
     return position
+
+
+def _rows_of(explanation: Any) -> str:
+    last = len(explanation) - 1
+    labels = "" if explanation.index is None else f", or a label: {listed(explanation.index, 3)}"
+    return f"a position from 0 to {last}{labels}"
 
 
 def _output(subject: Any, output: str, path: Path) -> str:

@@ -125,11 +125,6 @@ def _check_division(
         )
     train, test = targets[is_train], targets[is_test]
     where = f"{request.data}: column {request.target!r}"
-    if len(np.unique(train)) == 1:
-        raise ValueError(
-            f"{where} is constant ({train[0]}) in the training rows, the first {n_train}; use a "
-            "smaller --test-size, or name another --target"
-        )
     if table.task == "classification":
         unseen = np.setdiff1d(test, train)
         if len(unseen):
@@ -138,6 +133,11 @@ def _check_division(
                 "larger share to train on (--test-size), or shuffle the rows of the file if "
                 "their order means nothing"
             )
+    if len(np.unique(train)) == 1:
+        raise ValueError(
+            f"{where} is constant ({train[0]}) in the training rows, the first {n_train}; use a "
+            "smaller --test-size, or name another --target"
+        )
 
 
 def flattened(windows: np.ndarray) -> np.ndarray:

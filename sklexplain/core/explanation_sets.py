@@ -90,7 +90,10 @@ def load_all(path: str | PathLike[str]) -> dict[str, Explanation]:
             contents = json.loads(str(archive[_CONTENTS])) if _CONTENTS in archive else None
         except Exception as error:
             # A foreign or damaged file can fail in every part of numpy's readers.
-            raise ValueError(f"{path} holds no saved explanations: {error}") from error
+            raise ValueError(
+                f"{path} holds no saved explanations; give a file that `sklexplain explain` or "
+                "Explanation.save wrote"
+            ) from error
         if contents is None:
             single = Explanation(**unpacked(archive, path))
             return {single.method: single}

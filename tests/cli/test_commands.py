@@ -2,20 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import sklexplain
+from tests.cli.command import error_line, run
 from tests.pages import Page
-
-COMMAND = Path(sys.executable).with_name("sklexplain")
-
-
-def run(*arguments, cwd=None):
-    return subprocess.run(
-        [str(COMMAND), *arguments], capture_output=True, text=True, cwd=cwd, encoding="utf-8"
-    )
 
 
 def run_without(*modules):
@@ -30,7 +22,7 @@ def run_without(*modules):
 
 
 def test_demo_writes_a_page_and_says_where(tmp_path):
-    result = run("demo", "--quick", "--out", "made/here", cwd=tmp_path)
+    result = run("demo --quick --out made/here", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     page = tmp_path / "made" / "here" / "report.html"
     assert result.stdout.splitlines()[-1] == f"The report is in {page}"
@@ -43,16 +35,21 @@ def test_demo_writes_a_page_and_says_where(tmp_path):
 def test_help_and_version():
     shown = run("--help")
     assert shown.returncode == 0
-    assert "demo" in shown.stdout
+    for command in ("demo", "explain", "plot"):
+        assert command in shown.stdout
     assert "--out" in run("demo", "--help").stdout
     assert run("--version").stdout == f"sklexplain {sklexplain.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [("demo", "--nonsense"), ("nonsense",), ("demo", "--out")])
+@pytest.mark.parametrize("arguments", ["demo --nonsense", "nonsense", "demo --out", "explain"])
 def test_wrong_usage_exits_with_2(arguments):
-    result = run(*arguments)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
+    assert error_line(run(arguments), 2).endswith(" --help)")
+
+
+def test_no_command_shows_the_help():
+    shown = run()
+    assert shown.returncode == 2
+    assert "explain" in shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
