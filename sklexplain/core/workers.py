@@ -77,7 +77,9 @@ def run_tasks(
         # In a tuple, because joblib's Dask backend scatters bare arrays, and what was scattered is
         # lost with the worker that holds it.
         yield from Parallel(
-            n_jobs=n_jobs, return_as="generator", prefer="threads" if threads else None
+            n_jobs=n_jobs,
+            prefer="threads" if threads else None,
+            return_as="generator" if backend.supports_return_generator else "list",
         )(delayed(_run_task)(function, sent, (task,)) for task in tasks)
 
 
