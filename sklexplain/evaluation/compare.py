@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from pickle import PicklingError
 from typing import Any
 
 import joblib
@@ -30,7 +31,7 @@ def compare_methods(
     y: Any = None,
     *,
     metrics: str | Sequence[str] = _FAITHFULNESS,
-    k: int = 3,
+    k: int | None = None,
     background: Any = None,
     output: Any = None,
     **options: Any,
@@ -51,8 +52,9 @@ def compare_methods(
     metrics : str or sequence of str, default=("deletion_auc", "insertion_auc", "infidelity")
         By which the methods are judged: see :func:`get_explanation_scorer`. In all of them greater
         is better.
-    k : int, default=3
-        How many of the largest players the overlap looks at.
+    k : int, default=None
+        How many of the largest players the overlap looks at; None is 3, or all where there are
+        fewer.
     background : array-like or Background, default=None
         What stands in for removed players when methods are judged: the same rows for all of them.
         None takes the first explainer's own.
@@ -104,15 +106,17 @@ def compare_methods(
     """
     scorer = ExplanationScorer(metrics, output=output, **options)
     named = _named(explainers)
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+    if k is not None and (not isinstance(k, Integral) or isinstance(k, bool) or k < 1):
         raise ValueError(f"k={k!r} must be an integer, at least 1")
     if np.ndim(X) < 2 or np.shape(X)[0] == 0:
         raise ValueError(f"X has shape {np.shape(X)}; it needs at least one row, rows first")
     fitted = _fitted(named, X, y)
     _refuse_differences(fitted)
     first = next(iter(fitted.values()))
-    if k > first.players_.n_players:
-        raise ValueError(f"k={k} is more than the {first.players_.n_players} players")
+    n_players = first.players_.n_players
+    k = min(3, n_players) if k is None else int(k)
+    if k > n_players:
+        raise ValueError(f"k={k} is more than the {n_players} players")
     shared = _shared_background(background, first)
     measured = {name: measured_explanation(explainer, X) for name, explainer in fitted.items()}
     subjects = [
@@ -123,7 +127,7 @@ def compare_methods(
     positions = [view.positions for view in subjects[0].views(output)]
     views = [[subject.view(where) for where in positions] for subject in subjects]
     scores = [scorer.by_row(subject, own) for subject, own in zip(subjects, views, strict=True)]
-    correlations, signs, overlaps = _agreement(views, int(k))
+    correlations, signs, overlaps = _agreement(views, k)
     return MethodComparison(
         names=tuple(fitted),
         explanations=tuple(explanation for explanation, _, _ in measured.values()),
@@ -133,7 +137,7 @@ def compare_methods(
         rank_correlation=correlations,
         sign_agreement=signs,
         top_k_overlap=overlaps,
-        k=int(k),
+        k=k,
     )
 
 
@@ -174,13 +178,23 @@ def _fitted(named: dict[str, Any], X: Any, y: Any) -> dict[str, Any]:
             continue
         except NotFittedError:
             copy = clone(explainer)
-        key = None if is_frozen(copy.estimator) else joblib.hash(copy.estimator)
+        key = _identity(copy.estimator)
         if key in estimators:
             copy.set_params(estimator=FrozenEstimator(estimators[key]))
         fitted[name] = copy.fit(X, y)
         if key is not None:
             estimators[key] = copy.estimator_
     return fitted
+
+
+def _identity(estimator: Any) -> str | None:
+    """Return what estimators of equal parameters share; None where that cannot be told."""
+    if is_frozen(estimator):
+        return None
+    try:
+        return joblib.hash(estimator)
+    except (PicklingError, AttributeError, TypeError):
+        return None
 
 
 def _refuse_differences(fitted: dict[str, Any]) -> None:

@@ -45,6 +45,9 @@ def fidelity(
     where `n_coalitions` is as many, else complementary pairs. A single player has only the empty
     and the full coalition.
 
+    LIME's surrogates are judged on single draws and the others on mean outputs, so that the number
+    compares settings of one method, but not LIME with another; `infidelity` does that.
+
     Range: at most 1; not bounded below. 1 is an additive model. Cost a row: `n_coalitions` times
     the background rows. Source: the loss that defines Shapley values, Lundberg and Lee (2017),
     theorem 2, as a share of the outputs' variance.
@@ -184,7 +187,9 @@ def max_sensitivity(
     """
     rng = check_random_state(random_state)
     rows = subject.rows
-    reach = radius * subject.background.rows.std(axis=0)
+    # Of a column without a value there is nothing to move.
+    present = np.ma.masked_invalid(subject.background.rows)
+    reach = radius * np.ma.filled(present.std(axis=0), 0.0)
     names = subject.explanation.players.feature_names
     fixed = set(subject.codec.categories)
     fixed |= categorical_positions(getattr(subject.explainer, "categorical_features", None), names)
@@ -208,8 +213,9 @@ def stability(subject: Subject, view: View, n_runs: int = 3, random_state: Any =
 
     Copies of the explainer with other `random_state`, around the same fitted estimator, are fitted
     on the judged rows (an explainer does not keep its training rows) and explain them: what varies
-    is the draw of background rows, coalitions and perturbations. ``1 - ‖a - b‖ / (‖a‖ + ‖b‖)`` over
-    pairs of runs.
+    is the draw of background rows, coalitions and perturbations. With fewer rows than the
+    background is to have, all of them are drawn every time, and only the rest varies.
+    ``1 - ‖a - b‖ / (‖a‖ + ‖b‖)`` over pairs of runs.
 
     Range: 0 to 1, which is equal values. Cost: `n_runs` fits of the explainer (not of the
     estimator) and as many explanations.

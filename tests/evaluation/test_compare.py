@@ -6,6 +6,8 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklexplain import (
     LIME,
@@ -155,7 +157,9 @@ class TestCost:
         model = Counted(linear)
         X = table()
         explainer = make(model).fit(X)
-        comparison = compare_methods([explainer, KernelSHAP(Counted(linear))], X[:3])
+        comparison = compare_methods(
+            [explainer, KernelSHAP(Counted(linear))], X[:3], metrics="sparsity"
+        )
         again = make(model).fit(X)
         again.set_params(n_jobs=None)
         model.n_evals = 0
@@ -213,6 +217,12 @@ class TestFitting:
         assert CountingRidge.n_fits == 2
         with pytest.raises(NotFittedError):
             unfitted[0].explain(X)
+
+    def test_estimators_that_cannot_be_told_apart_are_fitted_each(self):
+        model = make_pipeline(FunctionTransformer(lambda rows: rows), CountingRidge())
+        CountingRidge.n_fits = 0
+        compare_methods([KernelSHAP(model), LIME(model)], table(), linear(table()))
+        assert CountingRidge.n_fits == 2
 
     def test_fitted_explainers_are_not_fitted_again(self):
         X = table()
@@ -324,6 +334,11 @@ class TestBadInput:
     def test_k_is_no_count(self, k):
         with pytest.raises(ValueError, match="must be an integer, at least 1"):
             compare_methods([self.fitted(), self.fitted()], table(), k=k)
+
+    def test_k_is_3_where_there_are_as_many_players(self):
+        two = [explainer(lambda rows: rows[:, 0]) for explainer in (KernelSHAP, LIME)]
+        assert compare_methods(two, table(5, 2)).k == 2
+        assert compare_methods([self.fitted(), self.fitted()], table()).k == 3
 
     def test_k_beyond_the_players(self):
         with pytest.raises(ValueError, match="k=5 is more than the 4 players"):
