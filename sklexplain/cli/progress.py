@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from .._progress import progress_shown_by
 
@@ -61,8 +63,7 @@ class Steps:
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeLeftColumn(),
         )
         shown = not self.quiet and self._console.is_terminal
         with Progress(
@@ -78,6 +79,19 @@ class Steps:
         self.n_done += 1
         seconds = time.monotonic() - started
         self._console.print(f"{doing}: {seconds:.1f} s", markup=False, soft_wrap=True)
+
+
+class TimeLeftColumn(ProgressColumn):
+    """How long the work will take yet, once something of it is done."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        seconds = task.time_remaining
+        if seconds is None or task.finished:
+            return Text("")
+        return Text(f"{int(seconds) // 60}:{int(seconds) % 60:02} min left")
 
 
 class StepBar:
