@@ -42,6 +42,11 @@ def explainer_inside(estimator: Any) -> tuple[list[Any], Any]:
             return steps, estimator
 
 
+def _inner(explainer: Any) -> Any:
+    """Return the estimator inside an explainer, which one of another package may not have."""
+    return getattr(explainer, "estimator", None)
+
+
 def takes(method: Any, parameter: str) -> bool:
     """Whether a method has a parameter of this name."""
     return parameter in signature(method).parameters
@@ -206,7 +211,7 @@ def _parts(estimator: Any) -> list[Any]:
 def check_classes(estimator: Any, y: Any, splits: list[Split], missing_classes: str) -> None:
     """Refuse folds that train on one class, and refuse or warn of classes a fold cannot learn."""
     explainer = explainer_inside(estimator)[1]
-    if y is None or not is_classifier(estimator) or is_frozen(explainer.estimator):
+    if y is None or not is_classifier(estimator) or is_frozen(_inner(explainer)):
         return
     if type_of_target(y) not in ("binary", "multiclass"):
         return
@@ -262,7 +267,7 @@ def check_rows_kept(estimator: Any, X: Any, y: Any, train: np.ndarray) -> None:
     before them, on the training rows of one fold.
     """
     steps, explainer = explainer_inside(estimator)
-    inner = explainer.estimator
+    inner = _inner(explainer)
     if isinstance(inner, Pipeline):
         steps = steps + [step for _, step in inner.steps[:-1] if step not in (None, "passthrough")]
     doubtful = [number for number, step in enumerate(steps) if not _keeps_rows(step)]
@@ -296,8 +301,8 @@ def warn_of_leaks(estimator: Any, X: Any, splits: list[Split]) -> None:
     """Warn where something was fixed before the folds, and so may have seen their rows."""
     explainer = explainer_inside(estimator)[1]
     frozen = [part for part in _parts(estimator) if isinstance(part, FrozenEstimator)]
-    if frozen or is_frozen(explainer.estimator):
-        inner = frozen[0].estimator if frozen else explainer.estimator
+    if frozen or is_frozen(_inner(explainer)):
+        inner = frozen[0].estimator if frozen else _inner(explainer)
         # Of a bare function or module, its own name rather than that of what dresses it.
         inner = getattr(inner, "model", inner)
         name = getattr(inner, "__name__", type(inner).__name__)

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import t
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -21,7 +21,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sklexplain import LIME, KernelSHAP, cross_explain, plot
+from sklexplain import LIME, Explanation, KernelSHAP, cross_explain, make_players, plot
 from sklexplain.evaluation.agreement import corrected_sem, kendall_w, top_k_jaccard
 
 from .cases import ATTRIBUTIONS, X, data_for, frame, labels, permutation, rng, windowed, y
@@ -230,6 +230,26 @@ class TestExplainers:
             drops = fitted.explain(X[test], y[test], sample_weight=weights[test])
             np.testing.assert_array_equal(result.importances_[fold], drops.importances())
 
+    def test_sample_weights_are_routed(self):
+        weights = rng.uniform(0.1, 3, size=45)
+        with config_context(enable_metadata_routing=True):
+            explainer = KernelSHAP(
+                Ridge().set_fit_request(sample_weight=True).set_score_request(sample_weight=True),
+                background=7,
+                random_state=0,
+            )
+            result = cross_explain(explainer, X, y, cv=FOLDS, params={"sample_weight": weights})
+        for train, test in FOLDS.split(X):
+            by_hand = Ridge().fit(X[train], y[train], sample_weight=weights[train])
+            np.testing.assert_array_equal(
+                result.explanation.predictions[test], by_hand.predict(X[test])
+            )
+        scores = [
+            Ridge().fit(X[train], y[train], weights[train]).score(X[test], y[test], weights[test])
+            for train, test in FOLDS.split(X)
+        ]
+        np.testing.assert_array_equal(result.scores["test_score"], scores)
+
     def test_several_scorers(self):
         scoring = ["neg_mean_absolute_error", "r2"]
         several = cross_explain(permutation(scoring=scoring), X, y, cv=FOLDS)
@@ -287,6 +307,26 @@ class TestExplainers:
         first, second = (fitted.background_.rows for fitted in alone.estimators)
         assert not np.array_equal(first, second)
         assert not np.array_equal(alone.importances_[0], alone.importances_[1])
+
+    def test_an_explainer_of_another_package(self):
+        class Linear(BaseEstimator):
+            """x · coef as an explanation, and nothing else that explainers have."""
+
+            def fit(self, X, y):
+                self.model_ = Ridge().fit(X, y)
+                return self
+
+            def explain(self, X):
+                outputs = self.model_.predict(X)
+                base = np.full(len(X), self.model_.intercept_)
+                players = make_players("column", (4,))
+                return Explanation(X * self.model_.coef_, base, outputs, X, players)
+
+        result = cross_explain(Linear(), X, y, cv=FOLDS, scoring=lambda *parts: 0.5)
+        for train, test in FOLDS.split(X):
+            coef = Ridge().fit(X[train], y[train]).coef_
+            np.testing.assert_array_equal(result.explanation.values[test], X[test] * coef)
+        assert result.scores["test_score"].tolist() == [0.5] * 4
 
 
 class TestClasses:
