@@ -16,6 +16,7 @@ from ..explainers.base import N_JOBS
 from .cross_explanation import CrossExplanation
 from .fold_runs import explained_folds
 from .out_of_fold import gather
+from .scorers import SCORER_NAMES, with_explanation_scorers
 
 
 @validate_params(
@@ -25,7 +26,14 @@ from .out_of_fold import gather
         "y": "no_validation",
         "cv": ["cv_object"],
         "groups": "no_validation",
-        "scoring": [StrOptions(set(get_scorer_names())), callable, list, tuple, dict, None],
+        "scoring": [
+            StrOptions({*get_scorer_names(), *SCORER_NAMES}),
+            callable,
+            list,
+            tuple,
+            dict,
+            None,
+        ],
         "n_jobs": N_JOBS,
         "params": [dict, None],
         "missing_classes": [StrOptions({"nan", "raise"})],
@@ -71,7 +79,8 @@ RepeatedKFold`) or never (:class:`~sklearn.model_selection.TimeSeriesSplit`).
     groups : array-like of shape (n_samples,), default=None
         For splitters that keep groups together. With metadata routing enabled, in `params`.
     scoring : str, callable, list, tuple, dict or None, default=None
-        As of `cross_validate`; None is the estimator's own score, and no score without `y`.
+        As of `cross_validate`; None is the estimator's own score, and no score without `y`. The
+        names of :func:`get_explanation_scorer`, such as ``"deletion_auc"``, judge explanations.
     n_jobs : int, default=None
         Folds at a time, through joblib. Changes nothing in the result.
     params : dict, default=None
@@ -151,7 +160,7 @@ RepeatedKFold`) or never (:class:`~sklearn.model_selection.TimeSeriesSplit`).
         y,
         cv=cv,
         groups=groups,
-        scoring=scoring,
+        scoring=with_explanation_scorers(scoring),
         with_scores=y is not None or scoring is not None,
         n_jobs=n_jobs,
         params=params,

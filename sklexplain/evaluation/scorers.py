@@ -198,6 +198,28 @@ def get_explanation_scorer(
     return ExplanationScorer(name, output=output, **options)
 
 
+def with_explanation_scorers(scoring: Any) -> Any:
+    """Return `scoring` with the names of explanations' metrics replaced by their scorers.
+
+    Parameters
+    ----------
+    scoring : str, callable, list, tuple, dict or None
+        As of :func:`~sklearn.model_selection.cross_validate`.
+
+    Returns
+    -------
+    callable, str, list, tuple, dict or None
+        What scikit-learn takes; other names are left to it.
+    """
+    if isinstance(scoring, str):
+        return ExplanationScorer(scoring) if scoring in _MEASURES else scoring
+    if isinstance(scoring, list | tuple) and any(name in SCORER_NAMES for name in scoring):
+        return {name: with_explanation_scorers(name) for name in scoring}
+    if isinstance(scoring, dict):
+        return {key: with_explanation_scorers(scorer) for key, scorer in scoring.items()}
+    return scoring
+
+
 def register_scorers() -> None:
     """Make the names of :func:`get_explanation_scorer` known to scikit-learn.
 

@@ -31,6 +31,7 @@ from sklexplain import (
     KernelSHAP,
     PermutationImportance,
     TreeSHAP,
+    cross_explain,
     get_explanation_scorer,
     register_scorers,
 )
@@ -436,6 +437,30 @@ class TestInsideScikitLearn:
         explainer = Watched(linear, background=5).fit(self.X)
         get_explanation_scorer(["fidelity", "sparsity", "infidelity"])(explainer, self.X[:7])
         assert calls == [7]
+
+    @pytest.mark.parametrize(
+        "scoring",
+        [
+            ["sparsity", "r2"],
+            ("sparsity", "r2"),
+            {"sparsity": "sparsity", "r2": "r2"},
+            {"sparsity": get_explanation_scorer("sparsity"), "r2": "r2"},
+        ],
+    )
+    def test_cross_explain_knows_the_names(self, scoring):
+        explainer = KernelSHAP(LinearRegression())
+        scores = cross_explain(explainer, self.X, self.y, cv=2, scoring=scoring).scores
+        expected = cross_validate(
+            explainer,
+            self.X,
+            self.y,
+            cv=2,
+            scoring={"sparsity": get_explanation_scorer("sparsity"), "r2": "r2"},
+        )
+        for name in ("test_sparsity", "test_r2"):
+            np.testing.assert_allclose(scores[name], expected[name])
+        single = cross_explain(explainer, self.X, self.y, cv=2, scoring="sparsity").scores
+        np.testing.assert_allclose(single["test_score"], expected["test_sparsity"])
 
     def test_survives_pickling(self, explained_line):
         scorer = get_explanation_scorer(["infidelity", "sparsity"], n_perturbations=5)
