@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..display.page import Section
-from ..display.report_sections import data_section, model_section, reading_section
+from ..display.report_about import data_section, model_section, reading_section
 from .demo import UNIT, WINDOW, Demo
 
 _LIMITS = (

@@ -10,15 +10,10 @@ from typing import Any
 from .._version import __version__
 from ..core.explanation import Explanation
 from .page import write_page
+from .report_about import data_section, model_section, reading_section
 from .report_inputs import check_lengths, check_path, named_baselines, named_explanations
 from .report_scores import scores_of_estimator, scores_section, verdict
-from .report_sections import (
-    data_section,
-    detail_sections,
-    importance_sections,
-    model_section,
-    reading_section,
-)
+from .report_sections import detail_sections, importance_sections
 from .report_views import check_output, chosen_rows, rows_of
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from .comparison import ComparisonDisplay
 from .importance import ImportanceDisplay
 from .measures import one_output
 from .one_row import row_labels
-from .page import Facts, Picture, Table, inline_svg, svg_axes
+from .page import Picture, Table, inline_svg, svg_axes
 from .sequence import SequenceDisplay
-from .style import INK, require_matplotlib, shortened
+from .style import INK, MUTED, require_matplotlib, shortened
 from .summary import SummaryDisplay
 from .waterfall import WaterfallDisplay
 
@@ -170,6 +169,9 @@ def summary_picture(
         display = SummaryDisplay.from_explanation(
             explanation, unit=unit, ax=ax, max_display=12, title=title
         )
+        for dots in display.ax_.collections:
+            # The darkest dots would be lost on dark ground.
+            dots.set(edgecolor=MUTED, linewidth=0.4)
         low, high = display.values.min(axis=0), display.values.max(axis=0)
         decimals = decimals_for(display.values)
         told = ", ".join(
@@ -394,25 +396,3 @@ def waterfall_picture(
             f"prediction {number(display.prediction, decimals)}. The largest steps: {told}."
         )
         return Picture(inline_svg(display.figure_, alt, name), caption)
-
-
-def parameters_of(estimator: Any, leave_out: Sequence[str] = ()) -> Facts:
-    """Return the hyperparameters of an estimator, those that were changed first.
-
-    Parameters
-    ----------
-    estimator : estimator
-    leave_out : sequence of str, default=()
-
-    Returns
-    -------
-    Facts
-    """
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(type(estimator)).parameters.items()
-    }
-    given = estimator.get_params(deep=False).items()
-    items = [(name, value) for name, value in given if name not in leave_out]
-    items.sort(key=lambda item: repr(item[1]) == repr(defaults.get(item[0])))
-    return Facts([(name, str(value)) for name, value in items])

@@ -93,6 +93,8 @@ def precision_of(explanation: Explanation, unit: str = "") -> str:
         )
     if explanation.std_errors is None:
         exact = explanation.method in ("KernelSHAP", "TreeSHAP")
+        if explanation.params.get("n_background") == 0:
+            return "The values are exact for these trees, which are their own background."
         return "The values are exact for this background." if exact else ""
     errors = explanation.std_errors.reshape(len(explanation), -1).max(axis=1)
     largest = f"{float(np.median(errors)):.2g}{f' {unit}' if unit else ''}"

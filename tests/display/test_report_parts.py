@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from sklexplain.display.report_about import parameters_of
 from sklexplain.display.report_parts import (
     decimals_for,
     importance_table,
     number,
-    parameters_of,
     row_table,
 )
 
