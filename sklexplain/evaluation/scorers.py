@@ -154,7 +154,9 @@ def get_explanation_scorer(
     ----------
     name : str or sequence of str
         With several names the scorer returns a dict, as multi-metric searches take it, and
-        explains the rows once for all of them; give the search `refit` as one of the names.
+        explains the rows once for all of them; give the search `refit` as one of the names. Where
+        scoring may fail for some candidates, give it ``{name: get_explanation_scorer(name), …}``
+        instead: scikit-learn puts its `error_score` in the place of single numbers only.
     output : class label, output name or position, default=None
         Which of several outputs is judged: None is the predicted class of each row, or the mean
         over the outputs of a regressor.
