@@ -12,11 +12,22 @@ from sklearn.pipeline import Pipeline
 
 from ..core.explanation import Explanation
 from ..core.players import Players, make_players
+from ..explainers.deep_shap import DeepSHAP
+from ..explainers.front_door import SHAP
+from ..explainers.kernel_shap import KernelSHAP
+from ..explainers.lime import LIME
 from ..explainers.permutation import PermutationImportance
-from .options import METHODS, Request
+from ..explainers.tree_shap import TreeSHAP
+from .options import Request
 from .samples import Samples, chosen_rows, flattened
 
 CELLS = "-cells"
+_EXPLAINERS: dict[str, Any] = {
+    "kernelshap": KernelSHAP,
+    "lime": LIME,
+    "deepshap": DeepSHAP,
+    "shap": SHAP,
+}
 
 
 def explanations_by(
@@ -68,7 +79,7 @@ def explanations_by(
     if method == "treeshap":
         explanation = _by_trees(model, samples, rows, level, shared)
     else:
-        explainer = _explainer(method)(frozen, players=level, **shared)
+        explainer = _EXPLAINERS[method](frozen, players=level, **shared)
         explainer.fit(samples.train, samples.train_target)
         explanation = explainer.explain(samples.test[rows])
     explanation = replace(explanation, index=samples.labels[rows])
@@ -83,18 +94,10 @@ def _scoring(model: Any) -> str:
     return "accuracy" if hasattr(model, "classes_") else "r2"
 
 
-def _explainer(method: str) -> Any:
-    import sklexplain
-
-    return getattr(sklexplain, METHODS[method])
-
-
 def _by_trees(
     model: Any, samples: Samples, rows: np.ndarray, level: str, shared: dict[str, Any]
 ) -> Explanation:
     """Explain the trees behind flattened windows, as an explanation of windows."""
-    from ..explainers.tree_shap import TreeSHAP
-
     if samples.test.ndim == 2:
         explainer = TreeSHAP(FrozenEstimator(model), **shared)
         return explainer.fit(samples.train, samples.train_target).explain(samples.test[rows])
