@@ -43,7 +43,11 @@ class Job:
         pairing = None if self.pairing is None else self.pairing[part]
         if pairing is not None and pairing.ndim == 2:
             pairing = pairing[:, rows]
-        runner = _run_on_device if self.model.is_torch else _run_anywhere
+        if self.model.is_torch:
+            # Here, because it imports torch.
+            from .device_batches import run_on_device as runner
+        else:
+            runner = _run_anywhere
 
         def name(row: int, mask: int) -> str:
             return self._name(rows, row, self.coalitions[part][mask])
@@ -57,7 +61,7 @@ class Job:
         labels = self.players.labels
         return None if np.array_equal(labels, np.arange(self.players.n_players)) else labels
 
-    def layout(self, n_rows: int, n_masks: int, pairing: np.ndarray | None) -> Iterator[_Tile]:
+    def layout(self, n_rows: int, n_masks: int, pairing: np.ndarray | None) -> Iterator[Tile]:
         """Cut rows × coalitions × references into batches, references innermost.
 
         The rows take turns first: what a batch needs of coalitions and references stays the same.
@@ -70,7 +74,7 @@ class Job:
         for masks in mask_tiles:
             for references in reference_tiles:
                 for rows in equal_slices(n_rows, left):
-                    yield _Tile(rows, masks, references)
+                    yield Tile(rows, masks, references)
 
     def _name(self, rows: slice, row: int, present: np.ndarray) -> str:
         absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
@@ -89,12 +93,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
+    """One batch: which rows, coalitions and references it combines."""
+
     rows: slice
     masks: slice
     references: slice
 
     def shape(self) -> tuple[int, int, int]:
+        """Return how many rows, coalitions and references."""
         return tuple(s.stop - s.start for s in (self.rows, self.masks, self.references))
 
     def name(self, position: int, name: Namer) -> str:
@@ -103,9 +110,9 @@ class _Tile:
         return name(self.rows.start + int(row), self.masks.start + int(mask))
 
 
-def _batches(
+def masked_batches(
     job: Job, rows: Any, coalitions: Any, references: Any, pairing: Any, to_cells: Callable
-) -> Iterator[tuple[_Tile, Any]]:
+) -> Iterator[tuple[Tile, Any]]:
     """Build the masked batches, bits of shape (rows, masks, references, n_cells).
 
     A masked row is the row's bits where they are kept, joined with the reference's elsewhere. This
@@ -144,7 +151,8 @@ def _batches(
         yield tile, batch
 
 
-def _run_batch(run: Callable[[Any], Any], batch: Any, tile: _Tile, name: Namer) -> Any:
+def run_batch(run: Callable[[Any], Any], batch: Any, tile: Tile, name: Namer) -> Any:
+    """Run a batch; where the model raises, say for which masked row."""
     check_not_cancelled()
     try:
         return run(batch)
@@ -163,7 +171,7 @@ def _run_anywhere(
         for array in (X, job.references)
     )
     labels = job.cell_labels()
-    for tile, batch in _batches(
+    for tile, batch in masked_batches(
         job,
         rows,
         coalitions,
@@ -173,7 +181,7 @@ def _run_anywhere(
     ):
         n_rows, n_masks, n_references = tile.shape()
         masked = batch.view(dtype).reshape(-1, *X.shape[1:])
-        flat = _run_batch(job.model, masked, tile, name)
+        flat = run_batch(job.model, masked, tile, name)
         if outputs is None:
             outputs = np.zeros((len(X), len(coalitions), flat.shape[1]))
         block = flat.reshape(n_rows, n_masks, n_references, -1)
@@ -184,54 +192,3 @@ def _run_anywhere(
         else:
             outputs[tile.rows, tile.masks] = block[:, :, 0]
     return np.zeros((len(X), len(coalitions), 1)) if outputs is None else outputs
-
-
-def _run_on_device(
-    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None, name: Namer
-) -> np.ndarray:
-    """Build the batches on the module's device; data crosses over once a chunk, not a batch."""
-    import torch
-
-    from ..inference import BatchLimit, as_tensor, evaluating, module_device, module_dtype
-
-    model = job.model
-    assert model.module is not None
-    device, dtype = module_device(model.module), module_dtype(model.module)
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
-    rows, references = (
-        as_tensor(array).to(device, dtype).flatten(1).view(bits) for array in (X, job.references)
-    )
-    weights = torch.as_tensor(job.weights).to(device)
-    present = torch.as_tensor(coalitions).to(device)
-    paired = None if pairing is None else torch.as_tensor(pairing).to(device)
-    labels = job.cell_labels()
-    if labels is not None:
-        labels = torch.tensor(labels, device=device)
-    outputs: Any = None
-    limit = BatchLimit()
-    with evaluating(model.module):
-        for tile, batch in _batches(
-            job,
-            rows,
-            present,
-            references,
-            paired,
-            lambda masks: (masks if labels is None else masks[:, labels]).to(bits),
-        ):
-            n_rows, n_masks, n_references = tile.shape()
-            masked = batch.view(dtype).reshape(-1, *X.shape[1:])
-            flat = _run_batch(lambda rows: limit.run(model.run_tensor, rows), masked, tile, name)
-            if outputs is None:
-                outputs = torch.zeros(
-                    len(X), len(coalitions), flat.shape[1], dtype=torch.float64, device=device
-                )
-            block = flat.reshape(n_rows, n_masks, n_references, -1)
-            if pairing is None:
-                outputs[tile.rows, tile.masks] += torch.einsum(
-                    "nmro,r->nmo", block, weights[tile.references]
-                )
-            else:
-                outputs[tile.rows, tile.masks] = block[:, :, 0]
-        if outputs is None:
-            return np.zeros((len(X), len(coalitions), 1))
-        return outputs.cpu().numpy()

@@ -1,0 +1,302 @@
+"""Prefixes: what a perturbation leaves alone at the start, a recurrent layer need not see again.
+
+The state of a unidirectional recurrent layer after t steps depends on these steps only. A masked
+row whose first t steps are the explained row's own, or all its reference's, starts from the state
+that was stored for that row or reference, and runs the remaining steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+# Less than this share of the steps saved is not worth storing states for.
+_LEAST_SAVED = 0.05
+_N_PROBES = 4
+_PROBE_TOLERANCE = 1e-5
+
+
+class MaskGroup(NamedTuple):
+    """Coalitions that start from the same step.
+
+    Parameters
+    ----------
+    masks : ndarray of int
+        Their positions.
+    lead : int
+        Steps that are not run again.
+    own : bool
+        Whether these steps are the explained row's, or else the reference's.
+    """
+
+    masks: np.ndarray
+    lead: int
+    own: bool
+
+
+def mask_groups(
+    coalitions: np.ndarray, labels: np.ndarray, n_timesteps: int, least_masks: int
+) -> list[MaskGroup]:
+    """Divide coalitions by the first step at which the masked row departs from a stored one.
+
+    Parameters
+    ----------
+    coalitions : ndarray of bool, shape (n_masks, n_players)
+    labels : ndarray of int, shape (n_cells,)
+        The player of each cell, time steps one after the other.
+    n_timesteps : int
+    least_masks : int
+        Smaller groups are joined with the next that starts earlier, so that batches are filled.
+
+    Returns
+    -------
+    list of MaskGroup
+        Of all coalitions; empty where it would not pay.
+    """
+    present = coalitions[:, labels].reshape(len(coalitions), n_timesteps, -1)
+    # The last step is always run: a state alone is no output.
+    early = present[:, :-1]
+    of_row = _leading(np.asarray(early.all(axis=2)))
+    of_reference = _leading(~np.asarray(early.any(axis=2)))
+    if of_reference.sum() - of_row.sum() < _LEAST_SAVED * n_timesteps * len(coalitions):
+        of_reference = np.zeros_like(of_row)
+    own = of_row >= of_reference
+    lead = np.where(own, of_row, of_reference)
+    if lead.sum() < _LEAST_SAVED * n_timesteps * len(lead):
+        return []
+    groups = []
+    for side in (True, False):
+        waiting: list[np.ndarray] = []
+        for step in np.unique(lead[own == side])[::-1]:
+            waiting.append(np.flatnonzero((own == side) & (lead == step)))
+            if sum(map(len, waiting)) >= least_masks or step == lead[own == side].min():
+                groups.append(MaskGroup(np.sort(np.concatenate(waiting)), int(step), side))
+                waiting = []
+    return groups
+
+
+def _leading(flags: np.ndarray) -> np.ndarray:
+    """Return how many entries at the start of each row are true."""
+    return np.cumprod(flags, axis=1, dtype=np.int64).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the rows of one batch start.
+
+    Parameters
+    ----------
+    lead : int
+    states : StoredStates
+    positions : tensor of int, shape (n_rows,)
+        Whose state each row of the batch continues.
+    """
+
+    lead: int
+    states: StoredStates
+    positions: torch.Tensor
+
+
+class StoredStates:
+    """The states of recurrent layers after some numbers of steps, for some rows.
+
+    Parameters
+    ----------
+    states : sequence of mapping from int to state
+        For each layer, after so many steps: (n_layers, n_rows, n_units), or a pair of these.
+    outputs : sequence of tensor
+        For each layer, what it gave at every step that is skipped by someone.
+    """
+
+    def __init__(self, states: Sequence[dict[int, Any]], outputs: Sequence[torch.Tensor]) -> None:
+        self.states = states
+        self.outputs = outputs
+
+    def after(self, layer: int, lead: int, positions: torch.Tensor) -> Any:
+        """Return a layer's state after `lead` steps, in the order of the batch."""
+        state = self.states[layer][lead]
+        if isinstance(state, tuple):
+            return tuple(part[:, positions] for part in state)
+        return state[:, positions]
+
+
+class PrefixRunner:
+    """Runs a module whose recurrent layers may start from stored states.
+
+    Made by :meth:`of`, which knows whether the module allows it.
+
+    Parameters
+    ----------
+    module : nn.Module
+    layers : list of nn.RNNBase
+    n_timesteps : int
+    """
+
+    def __init__(self, module: nn.Module, layers: list[nn.RNNBase], n_timesteps: int) -> None:
+        self.module = module
+        self.layers = layers
+        self.n_timesteps = n_timesteps
+        self.start: Start | None = None
+        self._thread = threading.get_ident()
+
+    @classmethod
+    def of(
+        cls, module: nn.Module, rows: torch.Tensor, references: torch.Tensor
+    ) -> PrefixRunner | None:
+        """Return a runner, or None where the module cannot be started half way.
+
+        It can where a recurrent layer has one direction, is called once, without a state, and
+        where its input at a step depends on the row at that step and before. Tried on a few rows:
+        the layers' inputs must not change before the step that was changed, and the outputs must
+        be those of a whole pass.
+
+        Parameters
+        ----------
+        module : nn.Module
+            In evaluation mode.
+        rows, references : tensor of shape (n, *row_shape)
+        """
+        layers = [child for child in module.modules() if isinstance(child, nn.RNNBase)]
+        layers = [layer for layer in layers if not layer.bidirectional]
+        if not layers:
+            return None
+        rows = rows[:_N_PROBES]
+        others = references[torch.arange(len(rows), device=rows.device) % len(references)]
+        inputs = _layer_inputs(module, layers, rows)
+        layers = [layer for layer in layers if layer in inputs]
+        lengths = {inputs[layer].shape[_time_axis(layer)] for layer in layers}
+        if len(lengths) != 1:
+            return None
+        n_timesteps = lengths.pop()
+        fits = rows.shape[1] == n_timesteps if rows.ndim == 3 else rows.shape[1] % n_timesteps == 0
+        if n_timesteps < 2 or not fits:
+            return None
+        lead = n_timesteps // 2
+        mixed = rows.reshape(len(rows), n_timesteps, -1).clone()
+        mixed[:, lead:] = others.reshape(mixed.shape)[:, lead:]
+        mixed = mixed.reshape(rows.shape)
+        after = _layer_inputs(module, layers, mixed)
+        layers = [
+            layer
+            for layer in layers
+            if layer in after
+            and torch.equal(*(_steps(layer, x[layer], 0, lead) for x in (inputs, after)))
+        ]
+        if not layers:
+            return None
+        runner = cls(module, layers, n_timesteps)
+        states = runner.states_of(rows, [lead])
+        with runner.hooked():
+            runner.start = Start(lead, states, torch.arange(len(rows), device=rows.device))
+            started = _first(module(mixed))
+            runner.start = None
+        whole = _first(module(mixed))
+        scale = whole.abs().max()
+        close = started.shape == whole.shape and bool(
+            (started - whole).abs().max() <= _PROBE_TOLERANCE * scale
+        )
+        return runner if close else None
+
+    def bytes_per_row(self, n_leads: int) -> int:
+        """Return what the states of one row take, after `n_leads` different numbers of steps."""
+        n_units = sum(
+            layer.hidden_size * (2 * layer.num_layers * n_leads + self.n_timesteps)
+            for layer in self.layers
+        )
+        return max(1, n_units) * 8
+
+    def states_of(self, rows: torch.Tensor, leads: Sequence[int]) -> StoredStates:
+        """Return the states of rows after each number of steps in `leads`."""
+        inputs = _layer_inputs(self.module, self.layers, rows)
+        states: list[dict[int, Any]] = []
+        outputs = []
+        for layer in self.layers:
+            known: dict[int, Any] = {}
+            given, state, done = [], None, 0
+            for lead in sorted(set(leads) - {0}):
+                segment = _steps(layer, inputs[layer], done, lead)
+                output, state = layer(segment) if state is None else layer(segment, state)
+                given.append(output)
+                known[lead], done = state, lead
+            states.append(known)
+            outputs.append(torch.cat(given, dim=_time_axis(layer)) if given else inputs[layer][:0])
+        return StoredStates(states, outputs)
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Let the layers start where :attr:`start` says, in this thread."""
+        with ExitStack() as stack:
+            for number, layer in enumerate(self.layers):
+                before = layer.register_forward_pre_hook(self._shortened(number))
+                after = layer.register_forward_hook(self._completed(number))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            yield
+
+    def _is_started(self) -> bool:
+        return self.start is not None and threading.get_ident() == self._thread
+
+    def _shortened(self, number: int) -> Callable[..., Any]:
+        def hook(layer: nn.RNNBase, args: tuple[Any, ...]) -> Any:
+            if not self._is_started():
+                return None
+            start = self.start
+            assert start is not None
+            rest = _steps(layer, args[0], start.lead, self.n_timesteps)
+            return rest, start.states.after(number, start.lead, start.positions)
+
+        return hook
+
+    def _completed(self, number: int) -> Callable[..., Any]:
+        def hook(layer: nn.RNNBase, args: tuple[Any, ...], output: tuple[Any, Any]) -> Any:
+            if not self._is_started():
+                return None
+            start = self.start
+            assert start is not None
+            axis = _time_axis(layer)
+            given = _steps(layer, start.states.outputs[number], 0, start.lead)
+            given = given.index_select(1 - axis, start.positions)
+            return torch.cat([given, output[0]], dim=axis), output[1]
+
+        return hook
+
+
+def _time_axis(layer: nn.RNNBase) -> int:
+    return 1 if layer.batch_first else 0
+
+
+def _steps(layer: nn.RNNBase, sequence: torch.Tensor, first: int, last: int) -> torch.Tensor:
+    return sequence.narrow(_time_axis(layer), first, last - first)
+
+
+def _layer_inputs(
+    module: nn.Module, layers: Sequence[nn.RNNBase], rows: torch.Tensor
+) -> dict[nn.RNNBase, torch.Tensor]:
+    """Return what each layer is given, for layers that are called once with a sequence alone."""
+    seen: dict[nn.RNNBase, list[Any]] = {}
+    thread = threading.get_ident()
+
+    def note(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if threading.get_ident() != thread:
+            # Another worker runs the same module.
+            return
+        plain = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
+        seen.setdefault(layer, []).append(args[0] if plain and args[0].ndim == 3 else None)
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(layer.register_forward_pre_hook(note, with_kwargs=True).remove)
+        module(rows)
+    once = {layer: calls[0] for layer, calls in seen.items() if len(calls) == 1}
+    return {layer: given for layer, given in once.items() if given is not None}
+
+
+def _first(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output
