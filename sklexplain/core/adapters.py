@@ -72,20 +72,31 @@ def torch_parts(estimator: Any, method: str) -> tuple[Any, Head | None]:
 
 def uses_torch(estimator: Any) -> bool:
     """Whether predicting runs a torch net, whose own threads already use the cores."""
+    core = innermost(estimator)
+    return torch_module(core) is not None or _is_skorch(core)
+
+
+def torch_module(estimator: Any) -> Any:
+    """Return the torch module that runs when the estimator predicts; None where there is none."""
+    core = innermost(estimator)
+    for module in (core, getattr(core, "module_", None)):
+        if _is_torch_module(module):
+            return module
+    return None
+
+
+def innermost(estimator: Any) -> Any:
+    """Return the model that predicts, inside pipelines, searches and wrappers."""
     if isinstance(estimator, Pipeline):
-        return uses_torch(estimator.steps[-1][1])
+        return innermost(estimator.steps[-1][1])
     if isinstance(estimator, FrozenEstimator):
-        return uses_torch(estimator.estimator)
+        return innermost(estimator.estimator)
     if isinstance(estimator, _Adapter):
-        return uses_torch(estimator.model)
+        return innermost(estimator.model)
     for fitted in ("regressor_", "best_estimator_"):
         if hasattr(estimator, fitted):
-            return uses_torch(getattr(estimator, fitted))
-    return (
-        _is_torch_module(estimator)
-        or _is_skorch(estimator)
-        or _is_torch_module(getattr(estimator, "module_", None))
-    )
+            return innermost(getattr(estimator, fitted))
+    return estimator
 
 
 def _first(output: Any) -> Any:

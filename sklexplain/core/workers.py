@@ -15,8 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 import cloudpickle
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
 # What a worker process keeps of the things that were sent to it: that of the run, and of the last.

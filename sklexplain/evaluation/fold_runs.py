@@ -15,10 +15,10 @@ from sklearn.model_selection._validation import _score
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from ..core.explanation import Explanation
+from ..core.workers import run_tasks
 from .cross_folds import (
     Split,
     check_classes,
@@ -97,17 +97,12 @@ def explained_folds(
     check_classes(explainer, y, splits, missing_classes)
     warn_of_leaks(explainer, X, splits)
     check_rows_kept(explainer, X, y, splits[0][0])
-    outcomes = Parallel(n_jobs=n_jobs)(
-        delayed(_run)(
-            _Fold(number, split, scorer, error_score, keep_estimators, fit_params, score_params),
-            estimator,
-            X,
-            y,
-        )
-        for number, (split, estimator) in enumerate(
-            zip(splits, _seeded_clones(explainer, len(splits)), strict=True)
-        )
+    estimators = _seeded_clones(explainer, len(splits))
+    tasks = (
+        (_Fold(number, split, scorer, error_score, keep_estimators, fit_params, score_params), one)
+        for number, (split, one) in enumerate(zip(splits, estimators, strict=True))
     )
+    outcomes = list(run_tasks(_run, (X, y), tasks, n_jobs=n_jobs))
     classes = []
     if y is not None and is_classifier(explainer) and np.ndim(y) == 1:
         classes = [str(label) for label in np.unique(np.asarray(y))]
@@ -185,8 +180,9 @@ class _Outcome:
     estimator: Any
 
 
-def _run(fold: _Fold, estimator: Any, X: Any, y: Any) -> _Outcome:
+def _run(rows: tuple[Any, Any], fold: _Fold, estimator: Any) -> _Outcome:
     """Fit, score and explain one fold."""
+    X, y = rows
     train, test = fold.split
     X_train, y_train = _safe_split(estimator, X, y, train)
     X_test, y_test = _safe_split(estimator, X, y, test, train)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.base import is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
@@ -17,6 +17,7 @@ from ..core.adapters import is_plain, unwrapped, uses_torch
 from ..core.background import Background
 from ..core.models import Model
 from ..core.tables import RowCodec
+from ..core.workers import run_tasks
 from .inside import opened, package, refuse_strange
 
 _FORESTS = ("Tree", "Forest")
@@ -62,9 +63,11 @@ class FittedTrees:
         with tqdm(
             total=len(rows), desc="TreeSHAP", unit="row", disable=not show_progress
         ) as progress:
-            for part in Parallel(n_jobs=n_jobs, return_as="generator")(
-                delayed(_cell_values)(self.explainer, ranks[i : i + most])
-                for i in range(0, len(rows), most)
+            for part in run_tasks(
+                _cell_values,
+                self.explainer,
+                ((ranks[i : i + most],) for i in range(0, len(rows), most)),
+                n_jobs=n_jobs,
             ):
                 parts.append(part)
                 progress.update(len(part))

@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 from sklearn.base import _fit_context, is_classifier
 from sklearn.compose import TransformedTargetRegressor
@@ -23,6 +22,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, h
 from .._progress import tqdm
 from ..core.adapters import uses_torch
 from ..core.explanation import Explanation
+from ..core.placement import prefers_threads, workers_for
+from ..core.workers import run_tasks
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
 from .permutation_null import null_importances, p_values
 from .permutation_scores import ScoreDrops, combined, n_drawn, part_of
@@ -61,8 +62,8 @@ class PermutationImportance(BaseExplainer):
     feature_names : list of str, default=None
         Names of the variables where X is an array.
     n_jobs : int, default=None
-        Workers over the players, through joblib. Torch models run in one process, because their
-        own threads already use the cores.
+        Workers over the players, through joblib: threads or processes, whichever suits the
+        estimator.
     memory : str, path or joblib.Memory, default=None
         Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
         as when a grid varies the explainer only. Read and written by pickle, so give a folder
@@ -410,11 +411,15 @@ class PermutationImportance(BaseExplainer):
             n_drawn(self.max_samples, len(rows)),
         )
         baseline = task.score(rows, y, sample_weight)
-        n_jobs = 1 if uses_torch(estimator) else effective_n_jobs(self.n_jobs)
+        n_players = self.players_.n_players
         scores = []
         with self._progress(1) if progress is None else nullcontext(progress) as progress:
-            for player_scores in Parallel(n_jobs=n_jobs, return_as="generator")(
-                delayed(task.permuted_scores)(player) for player in range(self.players_.n_players)
+            for player_scores in run_tasks(
+                ScoreDrops.permuted_scores,
+                task,
+                ((player,) for player in range(n_players)),
+                n_jobs=workers_for(estimator, self.n_jobs),
+                threads=prefers_threads(estimator),
             ):
                 scores.append(player_scores)
                 progress.update()

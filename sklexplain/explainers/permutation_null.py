@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples
 
 from .._progress import tqdm
+from ..core.workers import run_tasks
 
 
 def null_importances(
@@ -40,8 +40,8 @@ def null_importances(
     list of dict from scorer name to ndarray of shape (n_players,)
         Mean drops in the score.
     """
-    results = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_measured)(explainer, X, y, fit_params, int(seed)) for seed in seeds
+    results = run_tasks(
+        _measured, (explainer, X, y, fit_params), ((int(seed),) for seed in seeds), n_jobs=n_jobs
     )
     return list(
         tqdm(
@@ -54,9 +54,8 @@ def null_importances(
     )
 
 
-def _measured(
-    explainer: Any, X: Any, y: Any, fit_params: dict[str, Any], seed: int
-) -> dict[str, np.ndarray]:
+def _measured(shared: tuple[Any, Any, Any, dict[str, Any]], seed: int) -> dict[str, np.ndarray]:
+    explainer, X, y, fit_params = shared
     random_state = check_random_state(seed)
     null = type(explainer)(**{**explainer.get_params(deep=False), "random_state": random_state})
     params = dict(fit_params)
