@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .archives import MAX_BYTES
 from .explanation_files import ARRAYS, read_explanation, write_explanation
 from .explanation_shap import to_shap
 from .explanation_table import html_table
@@ -343,15 +344,25 @@ class Explanation:
         write_explanation(self, path)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Explanation:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: str | PathLike[str], *, max_bytes: int = MAX_BYTES) -> Explanation:
+        """Read what :meth:`save` wrote. Nothing in the file is run, whoever wrote it.
+
+        Parameters
+        ----------
+        path : str or path
+        max_bytes : int, default=2**30
+            The most that the file may unpack to, in bytes (1 GiB). It guards against a small file
+            that fills the memory; raise it for large explanations of your own.
 
         Raises
         ------
+        OSError
+            If the file cannot be opened.
         ValueError
-            If the file is not an explanation, or of a newer schema.
+            If the file is not an explanation or is of another schema, if sizes or names in it do
+            not agree, or if it unpacks to more than `max_bytes`.
         """
-        return read_explanation(path, cls)
+        return read_explanation(path, cls, max_bytes)
 
     def _repr_html_(self) -> str:
         """Show the values of one row, or the importances, as a small table with bars."""

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .archives import MAX_BYTES, Archive, check_max_bytes, write_arrays
 from .players import Players
 
 if TYPE_CHECKING:
     from .explanation import Explanation
 
 _SCHEMA = 1
+_HEADER, _LABELS = "header", "player_labels"
 ARRAYS = ("values", "base_values", "predictions", "std_errors", "data", "index", "conditions")
 _DIAGNOSTIC = "diagnostics."
 
 
 def write_explanation(explanation: Explanation, path: str | PathLike[str]) -> None:
     """Write an explanation; see :meth:`Explanation.save`."""
-    arrays = packed(explanation)
-    with open(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_arrays(path, packed(explanation))
 
 
 def packed(explanation: Explanation) -> dict[str, Any]:
@@ -41,38 +41,56 @@ def packed(explanation: Explanation) -> dict[str, Any]:
         if array.dtype.hasobject:
             raise TypeError(f"{name} holds objects, which only pickle could store")
     header = json.dumps(_header(explanation), default=_plain)
-    return {"header": np.asarray(header), "player_labels": explanation.players.labels, **arrays}
+    return {_HEADER: np.asarray(header), _LABELS: explanation.players.labels, **arrays}
 
 
-def read_explanation(path: str | PathLike[str], cls: type[Explanation]) -> Explanation:
+def read_explanation(
+    path: str | PathLike[str], cls: type[Explanation], max_bytes: int = MAX_BYTES
+) -> Explanation:
     """Read what :func:`write_explanation` wrote; see :meth:`Explanation.load`."""
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-        except Exception as error:
-            # A foreign or damaged file can fail in every part of numpy's readers.
-            raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
-        return cls(**unpacked(archive, path))
+    with opened(path, max_bytes) as archive:
+        return unpacked(archive, path, cls)
 
 
-def unpacked(arrays: Mapping[str, Any], path: str | PathLike[str]) -> dict[str, Any]:
-    """Return the fields of the explanation that :func:`packed` arrays hold.
+def opened(
+    path: str | PathLike[str], max_bytes: int, failure: str = "is not a saved Explanation"
+) -> Archive:
+    """Return the archive at `path`; a ValueError says that it holds no explanation, and why."""
+    check_max_bytes(max_bytes)
+    try:
+        return Archive(path, max_bytes)
+    except ValueError as error:
+        raise ValueError(f"{path} {failure}: {error}") from error
+
+
+def unpacked(
+    arrays: Mapping[str, Any], path: str | PathLike[str], cls: type[Explanation]
+) -> Explanation:
+    """Return the explanation that :func:`packed` arrays hold.
 
     Raises
     ------
     ValueError
-        If they are no explanation, or of a newer schema; `path` says where they come from.
+        If they are no explanation, or of another schema; `path` says where they come from.
     """
     try:
-        header = json.loads(str(arrays["header"]))
+        header = json.loads(str(arrays[_HEADER]))
         # What a newer version stores is unknown, so nothing else is read before.
         if header["schema"] == _SCHEMA:
-            return _parts(arrays, header)
+            _refuse_strangers(arrays)
+            return cls(**_parts(arrays, header))
     except Exception as error:
         raise ValueError(f"{path} is not a saved Explanation: {error!r}") from error
     raise ValueError(
         f"{path} has schema {header['schema']}, but this version reads {_SCHEMA}; update sklexplain"
     )
+
+
+def _refuse_strangers(arrays: Mapping[str, Any]) -> None:
+    known = {_HEADER, _LABELS, *ARRAYS}
+    strangers = [name for name in arrays if name not in known and not name.startswith(_DIAGNOSTIC)]
+    if strangers:
+        raise ValueError(f"it holds {strangers}, which no explanation has")
 
 
 def _header(explanation: Explanation) -> dict[str, Any]:
@@ -96,7 +114,7 @@ def _header(explanation: Explanation) -> dict[str, Any]:
 def _parts(archive: Mapping[str, Any], header: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the stored explanation."""
     players = Players(
-        archive["player_labels"],
+        archive[_LABELS],
         tuple(header["players"]["names"]),
         tuple(header["players"]["shape"]),
         header["players"]["level"],

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .archives import MAX_BYTES, write_arrays
 from .explanation import Explanation
-from .explanation_files import packed, unpacked
+from .explanation_files import opened, packed, unpacked
 
 _SCHEMA = 1
 _CONTENTS = "contents"
+_FAILURE = (
+    "holds no saved explanations; give a file that `sklexplain explain` or Explanation.save wrote"
+)
 
 
 def save_all(path: str | PathLike[str], explanations: Mapping[str, Explanation]) -> None:
@@ -55,22 +57,18 @@ def save_all(path: str | PathLike[str], explanations: Mapping[str, Explanation])
     arrays: dict[str, Any] = {_CONTENTS: np.asarray(json.dumps(contents))}
     for position, explanation in enumerate(explanations.values()):
         arrays |= {f"{position}.{name}": array for name, array in packed(explanation).items()}
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_arrays(path, arrays)
 
 
-def load_all(path: str | PathLike[str]) -> dict[str, Explanation]:
+def load_all(path: str | PathLike[str], *, max_bytes: int = MAX_BYTES) -> dict[str, Explanation]:
     """Read what :func:`save_all` wrote; a single saved explanation goes by its method's name.
 
     Parameters
     ----------
     path : str or path
+    max_bytes : int, default=2**30
+        The most that the file may unpack to, in bytes (1 GiB). It guards against a small file
+        that fills the memory; raise it for large explanations of your own.
 
     Returns
     -------
@@ -82,30 +80,40 @@ def load_all(path: str | PathLike[str]) -> dict[str, Explanation]:
     OSError
         If the file cannot be opened.
     ValueError
-        If it holds no explanations, or those of a newer version.
+        If it holds no explanations or those of another schema, if sizes or names in it do not
+        agree, or if it unpacks to more than `max_bytes`.
     """
-    with open(path, "rb") as file:
-        try:
-            archive = np.load(file, allow_pickle=False)
-            contents = json.loads(str(archive[_CONTENTS])) if _CONTENTS in archive else None
-        except Exception as error:
-            # A foreign or damaged file can fail in every part of numpy's readers.
-            raise ValueError(
-                f"{path} holds no saved explanations; give a file that `sklexplain explain` or "
-                "Explanation.save wrote"
-            ) from error
-        if contents is None:
-            single = Explanation(**unpacked(archive, path))
+    with opened(path, max_bytes, _FAILURE) as archive:
+        if _CONTENTS not in archive:
+            single = unpacked(archive, path, Explanation)
             return {single.method: single}
-        if contents["schema"] != _SCHEMA:
+        try:
+            contents = json.loads(str(archive[_CONTENTS]))
+            schema = contents["schema"]
+            names = _checked_names(contents["names"], archive) if schema == _SCHEMA else []
+        except Exception as error:
+            raise ValueError(f"{path} {_FAILURE}: {error!r}") from error
+        if schema != _SCHEMA:
             raise ValueError(
-                f"{path} has schema {contents['schema']}, but this version reads {_SCHEMA}; "
-                "update sklexplain"
+                f"{path} has schema {schema}, but this version reads {_SCHEMA}; update sklexplain"
             )
         return {
-            name: Explanation(**unpacked(_Prefixed(archive, f"{position}."), path))
-            for position, name in enumerate(contents["names"])
+            name: unpacked(_Prefixed(archive, f"{position}."), path, Explanation)
+            for position, name in enumerate(names)
         }
+
+
+def _checked_names(names: Any, archive: Mapping[str, Any]) -> list[str]:
+    """Return the names of the explanations, having refused members that belong to none."""
+    if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"its names {names} are not text, each used once")
+    prefixes = {str(position) for position in range(len(names))}
+    strangers = [
+        name for name in archive if name != _CONTENTS and name.split(".")[0] not in prefixes
+    ]
+    if strangers:
+        raise ValueError(f"it holds {strangers}, which belong to none of {names}")
+    return names
 
 
 class _Prefixed(Mapping[str, Any]):
