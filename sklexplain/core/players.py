@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -56,8 +57,17 @@ class Players:
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        _check_partition(labels, self.names, self.shape)
         if not self.feature_names:
             object.__setattr__(self, "feature_names", default_names(self.shape[-1]))
+        object.__setattr__(self, "feature_names", tuple(self.feature_names))
+        if len(self.feature_names) != self.shape[-1]:
+            raise ValueError(
+                f"feature_names has {len(self.feature_names)} names, but samples of shape "
+                f"{self.shape} have {self.shape[-1]} features"
+            )
+        if self.level not in (*LEVELS, "custom"):
+            raise ValueError(f"level={self.level!r} is not one of {(*LEVELS, 'custom')}")
 
     @property
     def n_players(self) -> int:
@@ -140,6 +150,27 @@ class Players:
                 )
             parents[player] = found[0]
         return parents
+
+
+def _check_partition(labels: np.ndarray, names: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    """Raise unless the labels divide the cells of `shape` among the named players."""
+    if len(shape) not in (1, 2) or min(shape) < 1:
+        raise ValueError(
+            f"shape={shape} is no sample's; give (n_columns,) or (n_timesteps, n_features)"
+        )
+    if len(labels) != math.prod(shape):
+        raise ValueError(
+            f"labels has {len(labels)} entries, but samples of shape {shape} have "
+            f"{math.prod(shape)} cells"
+        )
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"names={names} must be text, each name once")
+    found = np.unique(labels)
+    if not np.array_equal(found[found != -1], np.arange(len(names))):
+        raise ValueError(
+            f"labels holds {found.tolist()}, but {len(names)} names number the players from 0 to "
+            f"{len(names) - 1}, each with at least one cell"
+        )
 
 
 def default_names(n_features: int) -> tuple[str, ...]:
