@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -92,8 +93,11 @@ class Archive(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         member = self._members[name]
-        with self._zip.open(member) as stream:
-            return _read_array(stream, member)
+        try:
+            with self._zip.open(member) as stream:
+                return _read_array(stream, member)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise ValueError(f"{member.filename} is damaged: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
