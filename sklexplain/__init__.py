@@ -58,9 +58,9 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from .core.adapters import as_estimator
     from .core.background import Background
     from .core.explanation import Explanation
-    from .core.adapters import as_estimator
     from .core.players import Players, cluster_players, make_players
     from .datasets import load_google_stock, make_sequences
     from .display import (
