@@ -19,9 +19,11 @@ def tqdm(*args: Any, **params: Any) -> Any:
         Of :class:`tqdm.auto.tqdm`.
     """
     make = _maker.get()
-    if make is None:
-        from tqdm.auto import tqdm as make
-    return make(*args, **params)
+    if make is not None:
+        return make(*args, **params)
+    from tqdm.auto import tqdm as suited_to_the_place
+
+    return suited_to_the_place(*args, **params)
 
 
 @contextmanager
