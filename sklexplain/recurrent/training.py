@@ -121,6 +121,15 @@ class _TimeSeriesNet:
 
     batch_weight_: torch.Tensor | None = None
 
+    def partial_fit(self, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().partial_fit(X, y, *args, **kwargs)  # type: ignore[misc]
+        finally:
+            # skorch tells callbacks nothing of a training that raises.
+            for _, callback in getattr(self, "callbacks_", ()):
+                if isinstance(callback, EpochProgress):
+                    callback.close()
+
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         iterator = super().get_iterator(dataset, training=training)  # type: ignore[misc]
         if isinstance(iterator, BatchIterator) and not (
@@ -228,9 +237,11 @@ def _remedy(net: Any) -> str:
 class EpochProgress(Callback):
     """A progress bar over epochs that shows the losses."""
 
+    bar_: Any = None
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch")
+        self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Move the bar by one epoch."""
@@ -239,9 +250,15 @@ class EpochProgress(Callback):
         self.bar_.update()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Show training that stopped early as whole: notebooks paint any other bar red."""
+        self.bar_.total = self.bar_.n
+        self.close()
+
+    def close(self) -> None:
         """Close the bar, and drop it: it cannot be pickled."""
-        self.bar_.close()
-        del self.bar_
+        if self.bar_ is not None:
+            self.bar_.close()
+            del self.bar_
 
 
 _generator_lock = threading.RLock()

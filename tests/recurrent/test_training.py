@@ -1,6 +1,7 @@
 """How training goes: seeds, early stopping, clipping, weights, callbacks."""
 
 import copy
+import io
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import skorch
 import torch
+import tqdm
 from sklearn import config_context
 from sklearn.base import clone
 from skorch.callbacks import Callback, EpochScoring
@@ -16,6 +18,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from sklexplain import GRUClassifier, GRURegressor, LSTMRegressor
+from sklexplain._progress import progress_shown_by
 from sklexplain.recurrent import TrainingDivergedError
 
 
@@ -222,6 +225,37 @@ def test_progress_bar_shows_losses_and_leaves_a_picklable_model(windows, target,
     assert silent.out == silent.err == ""
     GRURegressor(**{**quick, "max_epochs": 3, "verbose": 2}).fit(windows, target)
     assert "valid_loss" in capsys.readouterr().out
+
+
+def test_progress_bar_says_what_it_counts_and_is_closed_however_training_ends(
+    windows, target, quick
+):
+    bars = []
+
+    class Bar(tqdm.tqdm):
+        def close(self):
+            self.closed = True
+            super().close()
+
+    def make_bar(*args, **params):
+        bars.append(Bar(*args, file=io.StringIO(), **params))
+        return bars[-1]
+
+    progress = {"verbose": 1, "max_epochs": 50}
+    with progress_shown_by(make_bar):
+        diverging = {"lr": 1e30, "gradient_clip": None, "standardize": False}
+        with pytest.raises(TrainingDivergedError):
+            GRURegressor(
+                **{**quick, **progress, **diverging, "net_params": {"optimizer": torch.optim.SGD}}
+            ).fit(windows, target)
+        stopped = GRURegressor(**{**quick, **progress, "lr": 0.3, "n_iter_no_change": 2})
+        stopped.fit(windows, target)
+    failed, early = bars
+    assert failed.desc.startswith("training")
+    assert failed.n < failed.total
+    assert failed.closed
+    assert early.n == early.total == stopped.n_iter_ < 50
+    assert early.closed
 
 
 def test_ctrl_c_keeps_the_best_epoch_so_far(windows, target, quick):
