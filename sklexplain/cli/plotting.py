@@ -66,12 +66,11 @@ def draw(
     if max_display is not None and max_display < 1:
         raise WrongUsage(f"--max-display {max_display} must be 1 or more")
     _require_matplotlib()
-    from ..display import _KINDS, plot
+    from ..display import KINDS, class_of, plot
 
-    if kind != "auto" and kind not in _KINDS:
+    if kind not in KINDS:
         raise WrongUsage(
-            f"--kind {kind!r} is not known{suggestion(kind, _KINDS)}; known are auto, "
-            f"{', '.join(_KINDS)}"
+            f"--kind {kind!r} is not known{suggestion(kind, KINDS)}; known are {', '.join(KINDS)}"
         )
     explanations = _loaded(path)
     if kind == "comparison":
@@ -89,8 +88,8 @@ def draw(
         params["output"] = _output(subject, output, path)
     optional = {"player": player, "max_display": max_display, "unit": unit, "title": title}
     params |= {option: value for option, value in optional.items() if value not in (None, "")}
-    if kind in _KINDS:
-        _refuse_useless(params, _KINDS[kind], kind)
+    if kind != "auto":
+        _refuse_useless(params, class_of(kind), kind)
     display = plot(subject, kind, **params)
     try:
         display.figure_.savefig(out, dpi=_DPI, bbox_inches="tight")
@@ -142,7 +141,7 @@ def _name(explanations: Any, method: str | None, kind: str, path: Path) -> str:
         for name, explanation in explanations.items():
             if explanation.players.level == "cell":
                 return name
-    if kind != "importance":
+    if kind not in ("importance", "box"):
         for name, explanation in explanations.items():
             if explanation.kind == "attributions":
                 return name

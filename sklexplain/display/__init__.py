@@ -28,7 +28,7 @@ __all__ = [
     "write_report",
 ]
 
-_KINDS: dict[str, Any] = {
+_DISPLAYS: dict[str, Any] = {
     "comparison": ComparisonDisplay,
     "dependence": DependenceDisplay,
     "force": ForceDisplay,
@@ -43,6 +43,8 @@ _KINDS: dict[str, Any] = {
 _FORMS: dict[str, tuple[Any, str]] = {
     "box": (ImportanceDisplay, "box"),
 }
+
+KINDS = ("auto", *_DISPLAYS, *_FORMS)
 
 
 def plot(explanation: Any, kind: str = "auto", **params: Any) -> Any:
@@ -100,12 +102,16 @@ def plot(explanation: Any, kind: str = "auto", **params: Any) -> Any:
             f"kind={kind!r} draws one Explanation, got a {type(explanation).__name__}; draw "
             'several side by side with kind="comparison"'
         )
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not one of {KINDS}")
     if kind in _FORMS:
-        display, form = _FORMS[kind]
-        return display.from_explanation(explanation, kind=form, **params)
-    if kind not in _KINDS:
-        raise ValueError(f"kind={kind!r} is not one of {('auto', *_KINDS, *_FORMS)}")
-    return _KINDS[kind].from_explanation(explanation, **params)
+        params["kind"] = _FORMS[kind][1]
+    return class_of(kind).from_explanation(explanation, **params)
+
+
+def class_of(kind: str) -> Any:
+    """Return the display class that draws a kind other than ``"auto"``."""
+    return _FORMS[kind][0] if kind in _FORMS else _DISPLAYS[kind]
 
 
 def _chosen(explanation: Any, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from sklexplain import LIME, KernelSHAP, PermutationImportance
 from sklexplain.cli.commands import app
 from sklexplain.core.explanation_sets import save_all
-from sklexplain.display import _KINDS
+from sklexplain.display import KINDS
 from tests.cli.command import error_line, run
 
 NAMES = ["speed", "load", "<b>noise</b>"]
@@ -36,7 +36,7 @@ def saved(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("kind", ["auto", *_KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_drawn(saved, kind, tmp_path):
     options = NEEDS.get(kind, "").split()
     out = tmp_path / "picture.png"
