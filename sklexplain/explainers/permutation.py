@@ -25,6 +25,7 @@ from ..core.explanation import Explanation
 from ..core.placement import prefers_threads, workers_for
 from ..core.workers import run_tasks
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
+from .permutation_answers import answered_scores, engine_model
 from .permutation_null import null_importances, p_values
 from .permutation_scores import ScoreDrops, combined, n_drawn, part_of
 
@@ -414,13 +415,19 @@ class PermutationImportance(BaseExplainer):
         n_players = self.players_.n_players
         scores = []
         with self._progress(1) if progress is None else nullcontext(progress) as progress:
-            for player_scores in run_tasks(
-                ScoreDrops.permuted_scores,
-                task,
-                ((player,) for player in range(n_players)),
-                n_jobs=workers_for(estimator, self.n_jobs),
-                threads=prefers_threads(estimator),
-            ):
+            n_jobs = workers_for(estimator, self.n_jobs)
+            model = engine_model(estimator, codec)
+            if model is None:
+                measured = run_tasks(
+                    ScoreDrops.permuted_scores,
+                    task,
+                    ((player,) for player in range(n_players)),
+                    n_jobs=n_jobs,
+                    threads=prefers_threads(estimator),
+                )
+            else:
+                measured = answered_scores(task, model, n_jobs)
+            for player_scores in measured:
                 scores.append(player_scores)
                 progress.update()
         return {

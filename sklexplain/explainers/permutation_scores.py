@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
@@ -13,6 +15,18 @@ from sklearn.utils.random import sample_without_replacement
 from ..core.perturb import replaced
 from ..core.players import Players
 from ..core.tables import RowCodec
+
+# Returns what answers a scorer's questions about some rows.
+Answerer = Callable[[Any], Any]
+
+
+class Sample(NamedTuple):
+    """Rows that are measured on."""
+
+    rows: np.ndarray
+    y: Any
+    sample_weight: Any
+    orders: np.ndarray  # (n_repeats, n_rows): where the cells of a permuted player come from
 
 
 @dataclass(frozen=True)
@@ -48,30 +62,55 @@ class ScoreDrops:
     n_repeats: int
     n_drawn: int
 
-    def score(self, rows: np.ndarray, y: Any, sample_weight: Any) -> dict[str, float]:
-        """Return each scorer's score of some rows."""
+    def score(
+        self, rows: np.ndarray, y: Any, sample_weight: Any, answering: Answerer | None = None
+    ) -> dict[str, float]:
+        """Return each scorer's score of some rows, by the estimator or by what answers for it."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        score = self.scorer(self.estimator, self.codec.decode(rows), y, **weights)
+        decoded = self.codec.decode(rows)
+        estimator = self.estimator if answering is None else answering(decoded)
+        score = self.scorer(estimator, decoded, y, **weights)
         return score if isinstance(score, dict) else {"score": score}
 
-    def permuted_scores(self, player: int) -> list[dict[str, float]]:
-        """Return the scores of each repeat with one player permuted."""
+    def drawn_sample(self) -> Sample:
+        """Return the rows that are measured on, and in what orders they are permuted."""
         random_state = check_random_state(self.seed)
         rows, y, sample_weight = self.rows, self.y, self.sample_weight
         if self.n_drawn < len(rows):
             drawn = sample_without_replacement(len(rows), self.n_drawn, random_state=random_state)
             rows, y, sample_weight = rows[drawn], part_of(y, drawn), part_of(sample_weight, drawn)
-        cells = self.players.members(player)
-        permuted = rows.copy()
         # Each repeat shuffles the order left by the one before, as scikit-learn does.
+        orders = np.empty((self.n_repeats, len(rows)), dtype=np.intp)
         order = np.arange(len(rows))
         shuffled = np.arange(len(rows))
-        scores = []
-        for _ in range(self.n_repeats):
+        for repeat in range(self.n_repeats):
             random_state.shuffle(shuffled)
-            order = order[shuffled]
-            replaced(rows, order, cells, out=permuted)
-            scores.append(self.score(permuted, y, sample_weight))
+            order = orders[repeat] = order[shuffled]
+        return Sample(rows, y, sample_weight, orders)
+
+    def permuted_scores(self, player: int) -> list[dict[str, float]]:
+        """Return the scores of each repeat with one player permuted."""
+        return self.scores_of(player, self.drawn_sample())
+
+    def scores_of(
+        self, player: int, sample: Sample, answering: Callable[[int, Any], Any] | None = None
+    ) -> list[dict[str, float]]:
+        """Return the scores of each repeat with one player of a sample permuted.
+
+        Parameters
+        ----------
+        player : int
+        sample : Sample
+        answering : callable, optional
+            Of a repeat and its rows: what stands in for the estimator.
+        """
+        cells = self.players.members(player)
+        permuted = sample.rows.copy()
+        scores = []
+        for repeat, order in enumerate(sample.orders):
+            replaced(sample.rows, order, cells, out=permuted)
+            answerer = None if answering is None else partial(answering, repeat)
+            scores.append(self.score(permuted, sample.y, sample.sample_weight, answerer))
         return scores
 
 
