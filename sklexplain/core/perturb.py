@@ -17,13 +17,14 @@ from sklearn import get_config
 from .failures import blame, refuse_non_finite_rows
 from .masked_batches import Job, equal_slices
 from .models import Model, ModelError
+from .placement import prefers_threads
 from .players import Players
 from .workers import check_not_cancelled, run_tasks
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
 _LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
-_TASKS_PER_WORKER = 4
+_TASKS_PER_WORKER = 8
 
 
 def evaluate(
@@ -61,8 +62,8 @@ def evaluate(
         torch modules by :func:`sklexplain.inference.rows_per_batch`, else as many as
         scikit-learn's `working_memory` allows, up to 32,768.
     n_jobs : int, optional
-        Workers, through joblib: threads for torch models on the processor, which let go of
-        Python's lock, processes for others. Models on a graphics card are not divided.
+        Workers, through joblib: threads or processes as :mod:`sklexplain.core.placement` says.
+        Models on a graphics card are not divided.
     on_progress : callable, optional
         Called with the number of evaluations that were finished since the last call.
 
@@ -145,7 +146,7 @@ def evaluate_chunks(
         job,
         ((X[rows], part, rows) for rows in chunks for part in parts),
         n_jobs=n_jobs,
-        threads=model.uses_torch,
+        threads=prefers_threads(model.estimator),
     )
     for rows in chunks:
         done = []
@@ -251,7 +252,7 @@ def run_rows(
         model,
         ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
         n_jobs=n_jobs,
-        threads=model.uses_torch,
+        threads=prefers_threads(model.estimator),
     )
     pieces = []
     for tile, outputs in zip(tiles, results, strict=True):

@@ -1,10 +1,23 @@
-"""Placement: whether a model runs in threads or in processes, and among how many of them."""
+"""Placement: whether a model runs in threads or in processes, and among how many of them.
+
+Threads start at once and copy nothing, but only one of them at a time may hold Python's lock. So
+they serve models that let go of it while they compute. ``benchmarks/parallel_speed.py`` measures
+which do: torch modules, and of scikit-learn all but the gradient boosting that is not histogram
+based, which keeps the lock through all its trees. Functions of the user's own are taken to keep
+it, as are estimators from elsewhere; whoever knows better says so with
+``joblib.parallel_config(backend="threading")``.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .adapters import torch_module, uses_torch
+from .adapters import innermost, torch_module, uses_torch
+
+# Members of an ensemble that are looked at: those of a forest are all alike.
+_MOST_MEMBERS = 20
+_MEMBERS = ("final_estimator_", "estimator_")
+_KEEP_THE_LOCK = {"GradientBoostingClassifier", "GradientBoostingRegressor"}
 
 
 def prefers_threads(estimator: Any) -> bool:
@@ -18,7 +31,21 @@ def prefers_threads(estimator: Any) -> bool:
     -------
     bool
     """
-    return uses_torch(estimator)
+    core = innermost(estimator)
+    return uses_torch(core) or _is_of_scikit_learn(core)
+
+
+def _is_of_scikit_learn(core: Any) -> bool:
+    """Whether all that predicts is scikit-learn's own code, outside Python's lock."""
+    if not type(core).__module__.startswith("sklearn."):
+        return False
+    if type(core).__name__ in _KEEP_THE_LOCK:
+        return False
+    # Votes, stacks and bags are as fit as their members.
+    parts = getattr(core, "estimators_", None)
+    members = list(parts[:_MOST_MEMBERS]) if isinstance(parts, list) else []
+    members += [getattr(core, name) for name in _MEMBERS if hasattr(core, name)]
+    return all(prefers_threads(member) for member in members if not isinstance(member, str))
 
 
 def workers_for(estimator: Any, n_jobs: int | None) -> int | None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import cloudpickle
 from joblib import effective_n_jobs
+from joblib.externals.loky import reusable_executor
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
@@ -24,6 +26,11 @@ from threadpoolctl import ThreadpoolController
 _MOST_UNPACKED = 2
 _unpacked: OrderedDict[str, Any] = OrderedDict()
 _here = threading.local()
+# What it costs to start worker processes, with their imports, and to hand work to running ones.
+_COLD_SECONDS, _WARM_SECONDS = 1.5, 0.05
+# Tasks a worker from which one may be run here first to see how long it takes: of fewer, that one
+# would leave the workers idle for too long.
+_FEWEST_TO_TRY = 4
 
 
 class CancelledRun(Exception):
@@ -41,7 +48,8 @@ def run_tasks(
     """Yield ``function(shared, *task)`` of every task, in order.
 
     joblib's own configuration says where: ``parallel_config(backend=…)`` moves the work to
-    threads, processes or a cluster. `shared` is sent to each worker once, not with every task.
+    threads, processes or a cluster. Where it says nothing, work that is done before processes
+    would have started stays here. `shared` is sent to each worker once, not with every task.
     Workers keep to one thread each of torch and of linear algebra, since there are as many workers
     as there should be threads.
 
@@ -62,11 +70,17 @@ def run_tasks(
     ------
     object
     """
-    if effective_n_jobs(n_jobs) == 1:
+    n_workers = effective_n_jobs(n_jobs)
+    if n_workers == 1:
         for task in tasks:
             yield function(shared, *task)
         return
     backend, _ = get_active_backend(prefer="threads" if threads else None)
+    if not (threads or _is_configured()):
+        tasks = deque(tasks)
+        yield from _begun_here(function, shared, tasks, n_workers)
+        if not tasks:
+            return
     cancelled = threading.Event()
     with ExitStack() as stack:
         if getattr(backend, "supports_sharedmem", False):
@@ -80,8 +94,39 @@ def run_tasks(
         yield from Parallel(
             n_jobs=n_jobs,
             prefer="threads" if threads else None,
+            # Arrays from a memory map are read-only, and slow for functions that go row by row.
+            max_nbytes=None,
             return_as="generator" if backend.supports_return_generator else "list",
         )(delayed(_run_task)(function, sent, (task,)) for task in tasks)
+
+
+def _is_configured() -> bool:
+    """Whether the caller has said where parallel work is to run."""
+    by_preference = {type(get_active_backend(prefer=kind)[0]) for kind in ("threads", "processes")}
+    return len(by_preference) == 1
+
+
+def _begun_here(
+    function: Callable[..., Any], shared: Any, tasks: deque[tuple[Any, ...]], n_workers: int
+) -> Iterator[Any]:
+    """Run tasks in this process until the rest is worth the processes, if ever it is."""
+    spent, n_done = 0.0, 0
+    if len(tasks) < _FEWEST_TO_TRY * n_workers:
+        return
+    while tasks:
+        saved = spent / max(1, n_done) * len(tasks) * (1 - 1 / n_workers)
+        if saved > (_WARM_SECONDS if _pool_is_warm() else _COLD_SECONDS):
+            return
+        began = perf_counter()
+        result = function(shared, *tasks.popleft())
+        spent, n_done = spent + perf_counter() - began, n_done + 1
+        yield result
+
+
+def _pool_is_warm() -> bool:
+    """Whether joblib keeps worker processes from an earlier call."""
+    executor = reusable_executor._executor
+    return executor is not None and not executor._flags.shutdown
 
 
 def check_not_cancelled() -> None:
@@ -101,7 +146,7 @@ def _run_task(function: Callable[..., Any], sent: Any, task: tuple[tuple[Any, ..
         _here.cancelled = sent.cancelled
     value = sent.value if isinstance(sent, _InPlace | _Parcel) else sent
     try:
-        with _one_torch_thread():
+        with _one_torch_thread(), _one_openmp_thread(sent):
             return function(value, *task[0])
     finally:
         _here.cancelled = None
@@ -122,6 +167,13 @@ def _one_torch_thread() -> Iterator[None]:
     finally:
         if before > 1:
             torch.set_num_threads(before)
+
+
+def _one_openmp_thread(sent: Any) -> Any:
+    """Keep OpenMP to one thread in this thread, which has a setting of its own."""
+    if isinstance(sent, _InPlace):
+        return _controller().limit(limits=1, user_api="openmp")
+    return nullcontext()
 
 
 @cache

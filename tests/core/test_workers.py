@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context, get_config
 from torch import nn
 
 from sklexplain.core.failures import blame
@@ -94,6 +95,53 @@ class TestRunTasks:
         assert time.perf_counter() - began < 2
         time.sleep(0.2)
         assert state["cancelled"] >= 1
+
+
+class Slow:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+
+def slept(shared, number):
+    time.sleep(shared.seconds)
+    return number, os.getpid()
+
+
+class TestBeginningHere:
+    def test_short_work_stays_and_long_work_leaves(self):
+        short = list(run_tasks(slept, Slow(0), ((i,) for i in range(16)), n_jobs=2))
+        assert {pid for _, pid in short} == {os.getpid()}
+        long = list(run_tasks(slept, Slow(0.25), ((i,) for i in range(16)), n_jobs=2))
+        assert [number for number, _ in long] == list(range(16))
+        pids = [pid for _, pid in long]
+        assert pids[0] == os.getpid()
+        assert os.getpid() not in pids[1:]
+
+    def test_who_asks_for_processes_gets_them(self):
+        with joblib.parallel_config(backend="loky"):
+            results = list(run_tasks(slept, Slow(0), ((i,) for i in range(16)), n_jobs=2))
+        assert os.getpid() not in {pid for _, pid in results}
+
+
+def config_seen(shared, number):
+    return get_config()["working_memory"]
+
+
+@BACKENDS
+def test_settings_of_scikit_learn_reach_the_workers(backend):
+    with config_context(working_memory=77), joblib.parallel_config(backend=backend):
+        assert list(run_tasks(config_seen, None, ((i,) for i in range(4)), n_jobs=2)) == [77] * 4
+
+
+def writable(shared, array):
+    array[0] = shared
+    return type(array)
+
+
+def test_large_arrays_arrive_as_arrays_that_may_be_written():
+    large = np.zeros(2**18)
+    with joblib.parallel_config(backend="loky"):
+        assert list(run_tasks(writable, 1, [(large,), (large,)], n_jobs=2)) == [np.ndarray] * 2
 
 
 def apply(function, number):

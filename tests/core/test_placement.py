@@ -1,0 +1,98 @@
+"""Which models let go of Python's lock is known from a second thread that tries to get it."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import (
+    BaggingRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
+)
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from sklexplain import as_estimator
+from sklexplain.core.placement import prefers_threads, workers_for
+
+X = np.random.default_rng(0).normal(size=(200, 4))
+Y = X[:, 0] * X[:, 1]
+BOOSTING = GradientBoostingRegressor(n_estimators=3)
+
+
+def row_by_row(rows):
+    return np.array([sum(value * value for value in row) for row in rows])
+
+
+def milliseconds_to_get_the_lock(run):
+    """Return the median time that a sleeping thread needs to go on while another runs."""
+    over = threading.Event()
+    delays = []
+
+    def sleep_and_wake():
+        while not over.is_set():
+            began = time.perf_counter()
+            time.sleep(0.0005)
+            delays.append(time.perf_counter() - began - 0.0005)
+
+    sleeper = threading.Thread(target=sleep_and_wake)
+    sleeper.start()
+    until = time.perf_counter() + 0.3
+    while time.perf_counter() < until:
+        run()
+    over.set()
+    sleeper.join()
+    return 1000 * np.median(delays)
+
+
+@pytest.mark.parametrize(
+    ("model", "n_rows"),
+    [
+        (RandomForestRegressor(20), 5_000),
+        (HistGradientBoostingRegressor(max_iter=20), 10_000),
+        (KNeighborsRegressor(), 2_000),
+        (SVR(), 2_000),
+        (as_estimator(torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Tanh())), 20_000),
+        (GradientBoostingRegressor(), 40_000),
+        (as_estimator(row_by_row), 10_000),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, int) else "",
+)
+def test_threads_where_the_lock_is_free(model, n_rows):
+    model.fit(X, Y)
+    rows = np.random.default_rng(1).normal(size=(n_rows, 4)).astype(np.float32)
+    # A model that keeps the lock gives it up when asked, after 5 ms, or after a call.
+    free = milliseconds_to_get_the_lock(lambda: model.predict(rows)) < 2
+    assert prefers_threads(model) == free
+
+
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [
+        (make_pipeline(StandardScaler(), Ridge()), True),
+        (make_pipeline(StandardScaler(), BOOSTING), False),
+        (VotingRegressor([("ridge", Ridge()), ("boosting", BOOSTING)]), False),
+        (StackingRegressor([("ridge", Ridge())], BOOSTING, cv=2), False),
+        (BaggingRegressor(BOOSTING, n_estimators=2), False),
+        (BaggingRegressor(Ridge(), n_estimators=2), True),
+    ],
+    ids=["pipeline", "boosting last", "vote", "stack", "bag of boosting", "bag"],
+)
+def test_what_holds_models_is_as_they_are(estimator, expected):
+    assert prefers_threads(estimator.fit(X, Y)) is expected
+
+
+def test_a_module_on_a_card_is_not_divided():
+    module = torch.nn.Linear(4, 1)
+    assert workers_for(module, 2) == 2
+    assert workers_for(module.to("meta"), 2) == 1
+    assert workers_for(as_estimator(module), 2) == 1
+    assert workers_for(Ridge(), 2) == 2
