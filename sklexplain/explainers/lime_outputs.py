@@ -77,18 +77,11 @@ class DrawOutputs:
     def of_rows(self, run: Run, rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the explained rows themselves, shape (n_rows, n_outputs)."""
         draws = self.draws
-        known = self._shared is not None or self.memory is not None
-        if known or isinstance(draws, ReplacementDraws) or draws.around_row:
-            return run_rows(run.model, rows, **run.options)
-        # In one call with the draws that all rows share, because a call has a cost of its own.
-        outputs = run_rows(
-            run.model,
-            np.concatenate([draws.shared_rows(), rows]),
-            name=lambda i: f"draw {i}" if i < draws.n_draws else f"row {i - draws.n_draws}",
-            **run.options,
-        )
-        self._shared = outputs[: draws.n_draws]
-        return outputs[draws.n_draws :]
+        runs_now = self._shared is None and self.memory is None
+        if runs_now and isinstance(draws, ColumnDraws) and not draws.around_row:
+            # Not in one batch with the rows, on whose number their last bits would depend.
+            self._shared = run_rows(run.model, draws.shared_rows(), name="draw", **run.options)
+        return run_rows(run.model, rows, **run.options)
 
     def around(self, run: Run, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Return the outputs of a chunk of rows, given as `own`, and of the draws around each.
