@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from sklearn import get_config
 
 from ..inference import BatchLimit, as_tensor, evaluating, module_device, module_dtype
 from .masked_batches import Job, Namer, Tile, equal_slices, masked_batches, run_batch
-from .prefix import MaskGroup, PrefixRunner, Start, StoredStates, mask_groups
+from .prefix import (
+    MaskGroup,
+    PrefixRunner,
+    Start,
+    StoredStates,
+    mask_groups,
+    may_start_half_way,
+)
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 # Storing the states of a row costs about two passes over it.
@@ -91,23 +99,25 @@ class _DeviceRun:
 
     def _prefixes(self) -> tuple[PrefixRunner | None, list[MaskGroup]]:
         """Return how coalitions share the steps before they depart, or None and no groups."""
-        if len(self.coalitions) < _LEAST_MASKS:
-            return None, []
         module = self.job.model.module
         assert module is not None
+        if len(self.coalitions) < _LEAST_MASKS or not may_start_half_way(module):
+            return None, []
+        if len(self.row_shape) == 2 and not self._groups(self.row_shape[0]):
+            return None, []
         runner = PrefixRunner.of(module, self._as_rows(self.rows), self._as_rows(self.references))
         if runner is None:
             return None, []
+        groups = self._groups(runner.n_timesteps)
+        return (runner, groups) if groups else (None, [])
+
+    def _groups(self, n_timesteps: int) -> list[MaskGroup]:
         # A quarter of the best batch size runs nearly as fast.
         per_batch = self.job.batch_rows // 4
         per_batch //= 1 if self.pairing is not None else len(self.references)
-        groups = mask_groups(
-            self.coalitions,
-            self.job.players.labels.ravel(),
-            runner.n_timesteps,
-            max(1, per_batch // len(self.rows)),
-        )
-        return (runner, groups) if groups else (None, [])
+        least_masks = max(1, per_batch // len(self.rows))
+        labels = self.job.players.labels.ravel()
+        return mask_groups(self.coalitions, labels, n_timesteps, least_masks)
 
     def _row_blocks(self, runner: PrefixRunner | None, groups: list[MaskGroup]) -> list[slice]:
         """Divide the rows so that their states fit into a part of `working_memory`."""
@@ -160,7 +170,9 @@ class _DeviceRun:
                 masked = self._as_rows(batch.view(self.dtype))
                 if started:
                     origins = _origins(tile, group.own, pairing, self.device)
-                    run = _from_states(job.model.run_tensor, masked, runner, group, states, origins)
+                    assert runner is not None
+                    run_replica = partial(job.model.run_tensor, module=runner.module)
+                    run = _from_states(run_replica, masked, runner, group, states, origins)
                     batch = torch.arange(len(masked), device=self.device)
                 else:
                     run, batch = job.model.run_tensor, masked

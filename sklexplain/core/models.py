@@ -114,7 +114,7 @@ class Model:
         if self.module is not None:
             from ..inference import forward
 
-            with _naming_errors():
+            with naming_errors():
                 outputs = self.head(forward(self.module, rows))  # type: ignore[misc]
             if len(outputs) != len(rows):
                 raise wrong_rows(len(rows), tuple(outputs.shape))
@@ -122,14 +122,22 @@ class Model:
         estimator = self.estimator
         function = estimator if is_plain(estimator) else getattr(estimator, self.method)
         decoded = self.codec.decode(rows)
-        with _naming_errors():
+        with naming_errors():
             outputs = function(decoded)
         return self._linked(as_columns(outputs, len(rows), self.method))
 
-    def run_tensor(self, rows: Any) -> Any:
-        """Run a tensor that is already on the module's device; return outputs in float64 there."""
-        with _naming_errors():
-            outputs = self.head(self.module(rows))  # type: ignore[misc]
+    def run_tensor(self, rows: Any, module: Any = None) -> Any:
+        """Run a tensor that is already on the module's device; return outputs in float64 there.
+
+        Parameters
+        ----------
+        rows : tensor of shape (n_samples, …)
+        module : nn.Module, optional
+            Run in place of the model's own: a copy of it.
+        """
+        module = self.module if module is None else module
+        with naming_errors():
+            outputs = self.head(module(rows))  # type: ignore[misc]
         if len(outputs) != len(rows):
             raise wrong_rows(len(rows), tuple(outputs.shape))
         return outputs.double().logit() if self.link == "logit" else outputs.double()
@@ -152,7 +160,7 @@ class Model:
 
 
 @contextmanager
-def _naming_errors() -> Iterator[None]:
+def naming_errors() -> Iterator[None]:
     """Tell errors of the model from errors of whoever runs it."""
     try:
         yield

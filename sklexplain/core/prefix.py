@@ -7,9 +7,9 @@ that was stored for that row or reference, and runs the remaining steps.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -135,6 +135,7 @@ class PrefixRunner:
     Parameters
     ----------
     module : nn.Module
+        A copy that shares its parameters with the original, so that other threads may run that.
     layers : list of nn.RNNBase
     n_timesteps : int
     """
@@ -144,7 +145,6 @@ class PrefixRunner:
         self.layers = layers
         self.n_timesteps = n_timesteps
         self.start: Start | None = None
-        self._thread = threading.get_ident()
 
     @classmethod
     def of(
@@ -163,10 +163,15 @@ class PrefixRunner:
             In evaluation mode.
         rows, references : tensor of shape (n, *row_shape)
         """
+        if not may_start_half_way(module):
+            return None
+        try:
+            module = _replica(module)
+        except Exception:
+            # Whatever keeps a module from being copied, it can be run as it is.
+            return None
         layers = [child for child in module.modules() if isinstance(child, nn.RNNBase)]
         layers = [layer for layer in layers if not layer.bidirectional]
-        if not layers:
-            return None
         rows = rows[:_N_PROBES]
         others = references[torch.arange(len(rows), device=rows.device) % len(references)]
         inputs = _layer_inputs(module, layers, rows)
@@ -231,7 +236,7 @@ class PrefixRunner:
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Let the layers start where :attr:`start` says, in this thread."""
+        """Let the layers start where :attr:`start` says."""
         with ExitStack() as stack:
             for number, layer in enumerate(self.layers):
                 before = layer.register_forward_pre_hook(self._shortened(number))
@@ -240,15 +245,11 @@ class PrefixRunner:
                 stack.callback(after.remove)
             yield
 
-    def _is_started(self) -> bool:
-        return self.start is not None and threading.get_ident() == self._thread
-
     def _shortened(self, number: int) -> Callable[..., Any]:
         def hook(layer: nn.RNNBase, args: tuple[Any, ...]) -> Any:
-            if not self._is_started():
-                return None
             start = self.start
-            assert start is not None
+            if start is None:
+                return None
             rest = _steps(layer, args[0], start.lead, self.n_timesteps)
             return rest, start.states.after(number, start.lead, start.positions)
 
@@ -256,16 +257,28 @@ class PrefixRunner:
 
     def _completed(self, number: int) -> Callable[..., Any]:
         def hook(layer: nn.RNNBase, args: tuple[Any, ...], output: tuple[Any, Any]) -> Any:
-            if not self._is_started():
-                return None
             start = self.start
-            assert start is not None
+            if start is None:
+                return None
             axis = _time_axis(layer)
             given = _steps(layer, start.states.outputs[number], 0, start.lead)
             given = given.index_select(1 - axis, start.positions)
             return torch.cat([given, output[0]], dim=axis), output[1]
 
         return hook
+
+
+def may_start_half_way(module: nn.Module) -> bool:
+    """Whether a module has a recurrent layer of one direction."""
+    return any(
+        isinstance(child, nn.RNNBase) and not child.bidirectional for child in module.modules()
+    )
+
+
+def _replica(module: nn.Module) -> nn.Module:
+    """Return a copy of a module around the same parameters and buffers, for hooks of its own."""
+    shared = [*module.parameters(), *module.buffers()]
+    return deepcopy(module, {id(tensor): tensor for tensor in shared})
 
 
 def _time_axis(layer: nn.RNNBase) -> int:
@@ -281,12 +294,8 @@ def _layer_inputs(
 ) -> dict[nn.RNNBase, torch.Tensor]:
     """Return what each layer is given, for layers that are called once with a sequence alone."""
     seen: dict[nn.RNNBase, list[Any]] = {}
-    thread = threading.get_ident()
 
     def note(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() != thread:
-            # Another worker runs the same module.
-            return
         plain = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
         seen.setdefault(layer, []).append(args[0] if plain and args[0].ndim == 3 else None)
 

@@ -31,6 +31,8 @@ _COLD_SECONDS, _WARM_SECONDS = 1.5, 0.05
 # Tasks a worker from which one may be run here first to see how long it takes: of fewer, that one
 # would leave the workers idle for too long.
 _FEWEST_TO_TRY = 4
+# Seconds that a run which was given up waits for its threads to notice.
+_LONGEST_WAIT = 1.5
 
 
 class CancelledRun(Exception):
@@ -85,6 +87,8 @@ def run_tasks(
     with ExitStack() as stack:
         if getattr(backend, "supports_sharedmem", False):
             sent: Any = _InPlace(shared, cancelled)
+            # A thread inside torch must not outlive the interpreter.
+            stack.callback(sent.wait)
             stack.enter_context(_controller().limit(limits=1, user_api="blas"))
         else:
             sent = stack.enter_context(_sent(shared, backend))
@@ -143,10 +147,12 @@ def check_not_cancelled() -> None:
 
 def _run_task(function: Callable[..., Any], sent: Any, task: tuple[tuple[Any, ...]]) -> Any:
     if isinstance(sent, _InPlace):
+        if sent.cancelled.is_set():
+            raise CancelledRun
         _here.cancelled = sent.cancelled
     value = sent.value if isinstance(sent, _InPlace | _Parcel) else sent
     try:
-        with _one_torch_thread(), _one_openmp_thread(sent):
+        with _one_torch_thread(), _one_openmp_thread(sent), _at_work(sent):
             return function(value, *task[0])
     finally:
         _here.cancelled = None
@@ -187,6 +193,28 @@ class _InPlace:
     def __init__(self, value: Any, cancelled: threading.Event) -> None:
         self.value = value
         self.cancelled = cancelled
+        self.n_at_work = 0
+        self.changed = threading.Condition()
+
+    def wait(self) -> None:
+        """Wait until no thread works for a run that is over, or until it takes too long."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.n_at_work == 0, timeout=_LONGEST_WAIT)
+
+
+@contextmanager
+def _at_work(sent: Any) -> Iterator[None]:
+    if not isinstance(sent, _InPlace):
+        yield
+        return
+    with sent.changed:
+        sent.n_at_work += 1
+    try:
+        yield
+    finally:
+        with sent.changed:
+            sent.n_at_work -= 1
+            sent.changed.notify_all()
 
 
 class _Parcel:
