@@ -31,6 +31,7 @@ from skorch.utils import noop
 from torch import nn
 
 from ..inference import forward, module_device, resolve_device
+from .seeds import isolated_seed
 from .training import (
     BatchIterator,
     ClassifierNet,
@@ -40,7 +41,6 @@ from .training import (
     RowDataset,
     SplitLastRows,
     StopOnDivergence,
-    isolated_seed,
 )
 
 

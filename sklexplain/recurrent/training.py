@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from torch.utils.data import Subset
 
 from .._progress import tqdm
 from ..inference import module_device, rows_per_batch
+from .persistence import ArraysInState
 
 
 class TrainingDivergedError(ValueError):
@@ -170,11 +169,11 @@ class _TimeSeriesNet:
         return (loss.reshape(len(loss), -1).mean(dim=1) * weight).mean()
 
 
-class RegressorNet(_TimeSeriesNet, NeuralNetRegressor):
+class RegressorNet(ArraysInState, _TimeSeriesNet, NeuralNetRegressor):
     """skorch's regressor, its loss in units of the training targets' spread."""
 
 
-class ClassifierNet(_TimeSeriesNet, NeuralNetClassifier):
+class ClassifierNet(ArraysInState, _TimeSeriesNet, NeuralNetClassifier):
     """skorch's classifier, its loss weighted row by row where there are weights."""
 
 
@@ -259,23 +258,3 @@ class EpochProgress(Callback):
         if self.bar_ is not None:
             self.bar_.close()
             del self.bar_
-
-
-_generator_lock = threading.RLock()
-
-
-@contextmanager
-def isolated_seed(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch for the length of a block, and give the caller's generator states back after.
-
-    Initial weights and dropout can only draw from torch's process-wide generators, so two
-    threads take turns. ``torch.manual_seed`` is avoided because it also seeds cards that are
-    not forked here.
-    """
-    cards = [device] if device.type == "cuda" else []
-    with _generator_lock, torch.random.fork_rng(devices=cards):
-        torch.default_generator.manual_seed(seed)
-        if cards:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
