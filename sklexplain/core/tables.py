@@ -34,6 +34,17 @@ class RowCodec:
     categories: Mapping[int, np.ndarray] = field(default_factory=dict)
     missing: Mapping[int, Any] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Column types as text, because safe formats do not know those of pandas.
+        dtypes = None if self.dtypes is None else [_type_as_text(dtype) for dtype in self.dtypes]
+        return {**self.__dict__, "dtypes": dtypes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        dtypes = state["dtypes"]
+        if dtypes is not None:
+            dtypes = tuple(_type_from_text(dtype) for dtype in dtypes)
+        self.__dict__.update({**state, "dtypes": dtypes})
+
     @classmethod
     def from_rows(cls, X: Any) -> RowCodec:
         """Learn the columns and categories of `X`.
@@ -140,6 +151,26 @@ class RowCodec:
             if new:
                 dtype = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered)
         return pd.Series(values, dtype=object).astype(dtype)
+
+
+def _type_as_text(dtype: Any) -> str | dict[str, Any]:
+    categories = getattr(dtype, "categories", None)
+    if categories is None:
+        return str(dtype)
+    return {
+        "categories": categories.tolist(),
+        "of": str(categories.dtype),
+        "ordered": bool(dtype.ordered),
+    }
+
+
+def _type_from_text(stored: str | dict[str, Any]) -> Any:
+    import pandas as pd
+
+    if isinstance(stored, str):
+        return pd.api.types.pandas_dtype(stored)
+    categories = pd.Index(stored["categories"], dtype=stored["of"])
+    return pd.CategoricalDtype(categories, stored["ordered"])
 
 
 def _is_frame(X: Any) -> bool:

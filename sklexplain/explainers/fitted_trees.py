@@ -39,6 +39,7 @@ class FittedTrees:
     def __init__(
         self, estimator: Any, output: str, background: Background | None, codec: RowCodec
     ) -> None:
+        self._made_of = (estimator, output, background, codec)
         self.scalers, self.tree = trees_in(estimator)
         self.codec = codec
         self.boosted = not any(name in type(self.tree).__name__ for name in _FORESTS)
@@ -47,6 +48,14 @@ class FittedTrees:
         self.probability = self.boosted and self.model.method == "predict_proba"
         self.thresholds = self._found_thresholds(background is not None)
         self.explainer = self._made_explainer(background)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # shap's explainer refers to memory of its extension, which no safe format can store, and
+        # is quickly made again.
+        return {"made_of": list(self._made_of)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["made_of"])  # type: ignore[misc]
 
     @property
     def is_exact(self) -> bool:
