@@ -52,6 +52,7 @@ _HOMES = {
     "make_windows": "windows",
     "plot": "display",
     "register_scorers": "evaluation.scorers",
+    "trusted_types": "core.trusted",
     "write_report": "display",
 }
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .core.background import Background
     from .core.explanation import Explanation
     from .core.players import Players, cluster_players, make_players
+    from .core.trusted import trusted_types
     from .datasets import load_google_stock, make_sequences
     from .display import (
         ComparisonDisplay,
