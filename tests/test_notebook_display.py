@@ -240,12 +240,19 @@ class TestProgress:
         n_evals = explanation.diagnostics["n_evals"].sum()
         assert bars == [("KernelSHAP", 100, n_evals, n_evals, "eval")]
 
-    def test_lime_counts_evaluations(self, capfd, tmp_path):
-        for params in ({}, {"memory": str(tmp_path)}, {"memory": str(tmp_path)}):
-            shown = LIME(doubled, n_samples=60, random_state=0, verbose=1, **params)
-            explanation, bars = self.explained(capfd, shown)
-            n_evals = explanation.params["n_evals_run"]
-            assert bars == [("LIME", 100, n_evals, n_evals, "eval")]
+    def test_lime_counts_evaluations(self, capfd):
+        shown = LIME(doubled, n_samples=60, random_state=0, verbose=1)
+        explanation, bars = self.explained(capfd, shown)
+        n_evals = explanation.params["n_evals_run"]
+        assert bars == [("LIME", 100, n_evals, n_evals, "eval")]
+
+    def test_one_bar_counts_rows_found_and_made(self, capfd, tmp_path):
+        rows = np.concatenate([TABLE] * 10)
+        for _ in range(2):
+            params = {"memory": tmp_path, "random_state": 0, "max_evals": 3000}
+            shown = KernelSHAP(doubled, background=500, verbose=1, **params)
+            _, bars = self.explained(capfd, shown, rows)
+            assert bars == [("KernelSHAP", 100, 300, 300, "row")]
 
     @pytest.mark.parametrize("cls", [DeepSHAP, SHAP])
     def test_deep_shap_counts_rows(self, capfd, cls):

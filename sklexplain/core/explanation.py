@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from .archives import MAX_BYTES
 from .explanation_files import ARRAYS, read_explanation, write_explanation
+from .explanation_parts import joined
 from .explanation_shap import to_shap
 from .explanation_table import html_table
 from .players import Players, make_players
@@ -220,11 +221,12 @@ class Explanation:
         Returns
         -------
         ndarray of shape (n_players,) or (n_players, n_outputs)
-            The mean of the absolute attributions; of permutation importance the mean drop in the
-            score, which may be negative.
+            The mean of the absolute attributions, without rows that `on_error` marked; of
+            permutation importance the mean drop in the score, which may be negative.
         """
         values = self.values if self.kind == "importances" else np.abs(self.values)
-        return values.mean(axis=0)
+        marked = np.isnan(values).all(axis=tuple(range(1, values.ndim)))
+        return values[~marked].mean(axis=0) if marked.any() else values.mean(axis=0)
 
     def aggregate(self, players: Any) -> Explanation:
         """Add up the attributions of finer players into coarser ones.
@@ -363,6 +365,39 @@ class Explanation:
             not agree, or if it unpacks to more than `max_bytes`.
         """
         return read_explanation(path, cls, max_bytes)
+
+    @classmethod
+    def concat(cls, explanations: Iterable[Explanation]) -> Explanation:
+        """Join explanations of several sets of rows, as of :meth:`explain_batches`, in order.
+
+        What a method reports of its run is put together: evaluations are added up, and the whole
+        is exact where all parts are. Codes of categories are made to mean the same everywhere.
+
+        Parameters
+        ----------
+        explanations : iterable of Explanation
+            At least one. Of the same method, players, outputs and parameters.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        ValueError
+            If there are none, or naming what they differ in and the position of the first that
+            differs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklexplain import KernelSHAP
+        >>> X = np.arange(20.0).reshape(10, 2)
+        >>> explainer = KernelSHAP(lambda X: X.sum(axis=1), background=X[:1]).fit(X)
+        >>> len(Explanation.concat([explainer.explain(X[:4]), explainer.explain(X[4:])]))
+        10
+        """
+        return joined(explanations)
 
     def _repr_html_(self) -> str:
         """Show the values of one row, or the importances, as a small table with bars."""

@@ -158,15 +158,17 @@ def evaluate_chunks(
         yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 
 
-def unmasked_outputs(model: Model, rows: np.ndarray, name: str = "row") -> np.ndarray:
+def unmasked_outputs(
+    model: Model, rows: np.ndarray, name: str | Callable[[int], str] = "row"
+) -> np.ndarray:
     """Run the model on rows as they are.
 
     Parameters
     ----------
     model : Model
     rows : ndarray of shape (n_samples, *sample_shape)
-    name : str, default="row"
-        What a row is called in the error.
+    name : str or callable, default="row"
+        What a row is called in the error, or what names it by its position.
 
     Returns
     -------

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import TransformerMixin
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._progress import progress_shown_by, tqdm
 from ..core.background import Background, make_background
+from ..core.checkpoints import Checkpoints
 from ..core.explanation import Explanation
 from ..core.tables import RowCodec
-from .base import BaseExplainer
+from .base import BaseExplainer, checked_memory
+from .chunks import ChunkedRun, rows_per_chunk
+from .recognition import checkpoints_of
+
+# What values do not depend on, or only by what `fit` made of it.
+_WITHOUT_INFLUENCE = {
+    "estimator",
+    "players",
+    "background",
+    "random_state",
+    "batch_size",
+    "feature_names",
+    "n_jobs",
+    "memory",
+    "on_error",
+    "verbose",
+}
 
 
 class AttributionExplainer(TransformerMixin, BaseExplainer):
     """An explainer whose result has one value a player for every explained row."""
 
     background_: Any
+
+    _parameter_constraints: dict[str, Any] = {
+        **BaseExplainer._parameter_constraints,
+        "on_error": [StrOptions({"raise", "nan"})],
+    }
 
     def explain(self, X: Any) -> Explanation:
         """Explain rows; the result for a row does not depend on the others.
@@ -35,17 +63,154 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         Raises
         ------
         ValueError
-            If the rows are not shaped as those of `fit`, hold NaN that the estimator does not take,
-            or get a NaN or infinite output from the model.
+            If the rows are not shaped as those of `fit`, or hold NaN that the estimator does not
+            take.
+        ModelError
+            If the model raises an error, or returns NaN or infinite values (then it is a
+            ValueError too), unless ``on_error="nan"``.
         NotFittedError
             Before `fit`.
         """
         check_is_fitted(self)
-        rows, codec = self._encoded(X)
-        return copy_with_labels(self._explain_rows(rows, codec), codec, X)
+        return self._explained_table(X, self._checkpoints())
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+    def explain_batches(self, X: Any, *, batch_rows: int | None = None) -> Iterator[Explanation]:
+        """Explain more rows than memory holds, one batch after the other.
+
+        Nothing is held of a batch once the next is asked for. Rows are numbered through all
+        batches in errors and warnings.
+
+        Parameters
+        ----------
+        X : array, DataFrame, or iterable of these
+            One array or table, such as a `numpy.memmap`, of which `batch_rows` rows at a time are
+            read; or anything that gives batches: a list, a generator, a reader of files.
+        batch_rows : int, default=None
+            Rows of a batch where `X` is one array or table. None is what about 100,000
+            evaluations explain, at most 10,000.
+
+        Returns
+        -------
+        iterator of Explanation
+            To be joined by :meth:`Explanation.concat`, or written by
+            :func:`~sklexplain.core.explanation_parts.write_parts`.
+
+        Raises
+        ------
+        ValueError
+            If `batch_rows` is not positive, or given with an iterable of batches; and as of
+            :meth:`explain`, when the batch is explained.
+        NotFittedError
+            Before `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklexplain import KernelSHAP
+        >>> X = np.arange(20.0).reshape(10, 2)
+        >>> explainer = KernelSHAP(lambda X: X.sum(axis=1), background=X[:1]).fit(X)
+        >>> [len(explanation) for explanation in explainer.explain_batches(X, batch_rows=4)]
+        [4, 4, 2]
+        """
+        check_is_fitted(self)
+        whole = hasattr(X, "shape")
+        if batch_rows is not None:
+            if not isinstance(batch_rows, Integral) or batch_rows < 1:
+                raise ValueError(f"batch_rows={batch_rows!r} must be a positive number of rows")
+            if not whole:
+                raise ValueError(
+                    f"batch_rows={batch_rows} divides one array or table, but X is a "
+                    f"{type(X).__name__} of batches, which are taken as they are"
+                )
+        if not whole:
+            return self._explained_batches(X)
+        size = rows_per_chunk(self._evals_per_row()) if batch_rows is None else int(batch_rows)
+        starts = range(0, len(X), size)
+        return self._explained_batches(_safe_indexing(X, slice(i, i + size)) for i in starts)
+
+    def _explained_batches(self, batches: Iterable[Any]) -> Iterator[Explanation]:
+        checkpoints, first = self._checkpoints(), 0
+        for batch in batches:
+            yield self._explained_table(batch, checkpoints, first)
+            first += len(batch)
+
+    def _explained_table(
+        self, X: Any, checkpoints: Checkpoints | None, first: int = 0
+    ) -> Explanation:
+        rows, codec = self._encoded(X)
+        explanation = self._explained_rows(rows, codec, checkpoints, first)
+        return copy_with_labels(explanation, codec, X)
+
+    def _explained_rows(
+        self, rows: np.ndarray, codec: RowCodec, checkpoints: Checkpoints | None, first: int = 0
+    ) -> Explanation:
+        """Explain rows of which the first is called number `first`."""
+        skips = self.on_error == "nan"
+        numbers = np.arange(first, first + len(rows))
+        if len(rows) == 0 or (checkpoints is None and not skips):
+            return self._explain_rows(rows, codec, numbers)
+        run = ChunkedRun(
+            lambda part, called: self._explain_rows(part, codec, called),
+            size=rows_per_chunk(self._evals_per_row()),
+            meaning={column: list(values) for column, values in codec.categories.items()},
+            checkpoints=checkpoints,
+            skips_failures=skips,
+            working_row=self.importance_rows_[:1],
+        )
+        with (
+            tqdm(
+                total=len(rows), desc=type(self).__name__, unit="row", disable=not self.verbose
+            ) as progress,
+            progress_shown_by(_hidden),
+        ):
+            explanation = run.run(rows, numbers, progress.update)
+        message = run.warning()
+        if message:
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+        return explanation
+
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
+        """Explain rows, which errors call by their `numbers`, from 0 by default."""
         raise NotImplementedError
+
+    memory: Any
+    on_error: str
+    verbose: int
+
+    def _evals_per_row(self) -> float:
+        """Return about how many evaluations a row costs, or what takes as long."""
+        raise NotImplementedError
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        """Return what the model gives for rows, shape (n_rows, n_outputs)."""
+        raise NotImplementedError
+
+    def _learned(self) -> Any:
+        """Return what `fit` drew or learned, beside the model, that values depend on."""
+        raise NotImplementedError
+
+    def _checkpoints(self) -> Checkpoints | None:
+        """Return where finished chunks of this model and these parameters are kept, if at all."""
+        location = None if self.memory is None else checked_memory(self.memory).location
+        if location is None:
+            return None
+        params = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _WITHOUT_INFLUENCE
+        }
+        codec, players = self.codec_, self.players_
+        read = (codec.columns, None if codec.dtypes is None else list(map(str, codec.dtypes)))
+        played = (players.labels, players.names, players.shape, players.level)
+        method = (type(self).__name__, params, read, played, self._learned())
+        return checkpoints_of(
+            location, self.explained_estimator_, method, self._answers, self.importance_rows_
+        )
 
     background: Any
     random_state: Any
@@ -138,12 +303,28 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         if not hasattr(self, "_importances_cache"):
             if not self._computes_importances:
                 raise AttributeError("importances were not asked for")
-            sizes = np.abs(self._explain_rows(self.importance_rows_[:most_rows]).values)
+            sizes = np.abs(
+                self._explained_rows(
+                    self.importance_rows_[:most_rows], self.codec_, self._checkpoints()
+                ).values
+            )
             sizes = sizes.reshape(*sizes.shape[:2], -1).mean(axis=2)
             self._importances_cache = (sizes.mean(axis=0), sizes.std(axis=0))
         return self._importances_cache
 
     importance_rows_: np.ndarray
+
+
+def row_names(numbers: np.ndarray | None) -> Callable[[int], str]:
+    """Return what names a row in errors by its position."""
+    return lambda i: f"row {i if numbers is None else numbers[i]}"
+
+
+def _hidden(*args: Any, **params: Any) -> Any:
+    """Return a progress bar that is not shown, inside one that is."""
+    from tqdm.auto import tqdm as make
+
+    return make(*args, **{**params, "disable": True})
 
 
 def copy_with_labels(explanation: Explanation, codec: RowCodec, X: Any) -> Explanation:

@@ -59,12 +59,18 @@ def _check_is_model(estimator: Any) -> None:
         )
 
 
-def _checked_memory(memory: Any) -> Any:
+def checked_memory(memory: Any) -> Any:
+    """Return a joblib.Memory; an error names the folder that cannot be one."""
     try:
         return check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
     except ValueError as error:
         raise TypeError(
             f"memory={memory!r} is neither a folder nor a joblib.Memory; give one of these, or None"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"memory={str(memory)!r} cannot be written to ({error.strerror}); give another folder",
         ) from error
 
 
@@ -101,7 +107,7 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         Sets `estimator_`, `players_` and what is needed to read further rows.
         """
         _check_is_model(self.estimator)
-        memory = _checked_memory(self.memory)
+        memory = checked_memory(self.memory)
         if is_classifier(self) and np.asarray(y).shape[1:] == (1,):
             y = column_or_1d(y, warn=True)
         codec = RowCodec.from_rows(X)

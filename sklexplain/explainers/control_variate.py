@@ -9,11 +9,7 @@ import numpy as np
 from ..core.background import Background
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .deep_shap import TracedNet, traced_net, working_bytes
-
-# Tracing a net back costs as much as this many evaluations for each background row, measured on
-# recurrent nets of two layers.
-EVALS_PER_REFERENCE = 2
+from .deep_shap import EVALS_PER_REFERENCE, TracedNet, traced_net, working_bytes
 
 
 class DeepControlVariate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -17,12 +18,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._progress import tqdm
 from ..core.adapters import Head, is_plain, unwrapped
 from ..core.explanation import Explanation
-from ..core.models import OUTPUTS, Model
+from ..core.failures import blame, refuse_non_finite_rows
+from ..core.models import OUTPUTS, Model, ModelError, naming_errors
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .attribution import AttributionExplainer
+from .attribution import AttributionExplainer, row_names
 from .inside import opened, package, refuse_strange
 
+# Tracing a net back costs as much as this many evaluations for each background row, measured on
+# recurrent nets of two layers.
+EVALS_PER_REFERENCE = 2
 _NOTABLE_GAP = 1e-3
 # Enough that what a part costs beside its rows is little, and few enough to report on.
 _ROWS_PER_PART = 256
@@ -65,9 +70,14 @@ class DeepSHAP(AttributionExplainer):
     feature_names : list of str, default=None
         Names of the variables where X is an array.
     memory : str, path or joblib.Memory, default=None
-        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
-        as when a grid varies the explainer only. Read and written by pickle, so give a folder
-        that nobody else writes to.
+        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
+        was stopped or killed goes on where it was: started again with the same model, rows and
+        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
+        are kept too: the same one is not fitted twice on the same rows. Those are read and written
+        by pickle, so give a folder that nobody else writes to.
+    on_error : {"raise", "nan"}, default="raise"
+        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
+        results of the row NaN, warn, and go on with the others.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
     verbose : int, default=0
@@ -125,6 +135,7 @@ class DeepSHAP(AttributionExplainer):
         batch_size: int | str = "auto",
         feature_names: Any = None,
         memory: Any = None,
+        on_error: str = "raise",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -136,6 +147,7 @@ class DeepSHAP(AttributionExplainer):
         self.batch_size = batch_size
         self.feature_names = feature_names
         self.memory = memory
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
@@ -174,7 +186,12 @@ class DeepSHAP(AttributionExplainer):
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
         self._make_background(rows)
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
         from ..solvers.deeplift import deeplift
 
         net = traced_net(self.explained_estimator_, self.output, self.codec_)
@@ -185,22 +202,30 @@ class DeepSHAP(AttributionExplainer):
         predictions, gaps = np.zeros((2, len(rows), n_outputs))
         distances = np.zeros_like(gaps)
         uncovered: set[str] = set()
+        called = np.arange(len(rows)) if numbers is None else numbers
         with tqdm(
             total=len(rows), desc="DeepSHAP", unit="row", disable=not self.verbose
         ) as progress:
             for part in self._parts(rows, n_outputs):
-                result = deeplift(
-                    net.module,
-                    net.tensor(rows[part]),
-                    references,
-                    head=net.head,
-                    weights=weights,
-                    unsupported=self.unsupported,
-                    max_bytes=working_bytes() // 2,
-                )
+                named = row_names(called[part])
+                try:
+                    result = deeplift(
+                        net.module,
+                        net.tensor(rows[part]),
+                        references,
+                        head=net.head,
+                        weights=weights,
+                        unsupported=self.unsupported,
+                        max_bytes=working_bytes() // 2,
+                    )
+                except Exception:
+                    # What the net itself raises is told with its row.
+                    net.checked_run(rows[part], named)
+                    raise
                 cells = result.values.double().cpu().numpy()
                 values[part] = self.players_.sum_cells(cells)
-                predictions[part] = result.outputs.double().cpu().numpy()
+                outputs = result.outputs.double().cpu().numpy()
+                predictions[part] = refuse_non_finite_rows(outputs, named)
                 gaps[part] = result.gaps.double().cpu().numpy()
                 distances[part] = result.distances.double().cpu().numpy()
                 uncovered.update(result.uncovered)
@@ -212,6 +237,16 @@ class DeepSHAP(AttributionExplainer):
             "uncovered": sorted(uncovered),
         }
         return self._explained(rows, values, predictions, params, {"completeness_gap": gaps})
+
+    def _evals_per_row(self) -> int:
+        return EVALS_PER_REFERENCE * len(self.background_)
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        net = traced_net(self.explained_estimator_, self.output, self.codec_)
+        return net.checked_run(rows, row_names(None))
+
+    def _learned(self) -> Any:
+        return self.background_.rows, self.background_.weights
 
     def _parts(self, rows: np.ndarray, n_outputs: int) -> list[slice]:
         # Cell values come back whole, in float64 beside the net's own type.
@@ -257,6 +292,25 @@ class TracedNet:
         from ..inference import forward
 
         return self.head(forward(self.module, self.tensor(rows))).double().cpu().numpy()
+
+    def checked_run(self, rows: np.ndarray, name: Callable[[int], str]) -> np.ndarray:
+        """Return the outputs for rows if all are finite.
+
+        Raises
+        ------
+        ModelError
+            Naming the row at which the module raises or returns what is not finite.
+        """
+
+        def run(part: np.ndarray) -> np.ndarray:
+            with naming_errors():
+                return self.run(part)
+
+        try:
+            outputs = run(rows)
+        except ModelError as error:
+            raise blame(error, run, rows, name) from error.__cause__
+        return refuse_non_finite_rows(outputs, name)
 
 
 def traced_net(estimator: Any, output: str, codec: RowCodec) -> TracedNet:

@@ -61,9 +61,14 @@ class SHAP(AttributionExplainer):
     n_jobs : int, default=None
         Workers, through joblib, where the method uses them.
     memory : str, path or joblib.Memory, default=None
-        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
-        as when a grid varies the explainer only. Read and written by pickle, so give a folder
-        that nobody else writes to.
+        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
+        was stopped or killed goes on where it was: started again with the same model, rows and
+        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
+        are kept too: the same one is not fitted twice on the same rows. Those are read and written
+        by pickle, so give a folder that nobody else writes to.
+    on_error : {"raise", "nan"}, default="raise"
+        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
+        results of the row NaN, warn, and go on with the others.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
         1 shows a progress bar.
@@ -105,6 +110,7 @@ class SHAP(AttributionExplainer):
         feature_names: Any = None,
         n_jobs: int | None = None,
         memory: Any = None,
+        on_error: str = "raise",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -116,6 +122,7 @@ class SHAP(AttributionExplainer):
         self.feature_names = feature_names
         self.n_jobs = n_jobs
         self.memory = memory
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
@@ -182,8 +189,22 @@ class SHAP(AttributionExplainer):
             return f"{name}, {'exact' if self.explainer_.enumerates else 'sampled'}"
         return name
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
-        return self.explainer_._explain_rows(rows, codec)
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
+        return self.explainer_._explain_rows(rows, codec, numbers)
+
+    def _evals_per_row(self) -> float:
+        return self.explainer_._evals_per_row()
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        return self.explainer_._answers(rows)
+
+    def _learned(self) -> Any:
+        return self.method_, self.explainer_._learned()
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         chosen = f" by {self.method_}" if hasattr(self, "explainer_") else ""

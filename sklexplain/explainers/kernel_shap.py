@@ -18,13 +18,10 @@ from ..core.models import LINKS, OUTPUTS, Model
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .attribution import AttributionExplainer
+from .attribution import AttributionExplainer, row_names
 from .base import N_JOBS
-from .control_variate import (
-    EVALS_PER_REFERENCE,
-    DeepControlVariate,
-    deep_control_variate,
-)
+from .control_variate import DeepControlVariate, deep_control_variate
+from .deep_shap import EVALS_PER_REFERENCE
 from .kernel_shap_rows import MOST_EXACT_PLAYERS, RowSolver, exact_evals
 from .pruning import pruned_players, refuse_pruning
 
@@ -92,9 +89,14 @@ class KernelSHAP(AttributionExplainer):
     n_jobs : int, default=None
         Workers, through joblib. Torch models use their own threads instead.
     memory : str, path or joblib.Memory, default=None
-        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
-        as when a grid varies the explainer only. Read and written by pickle, so give a folder
-        that nobody else writes to.
+        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
+        was stopped or killed goes on where it was: started again with the same model, rows and
+        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
+        are kept too: the same one is not fitted twice on the same rows. Those are read and written
+        by pickle, so give a folder that nobody else writes to.
+    on_error : {"raise", "nan"}, default="raise"
+        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
+        results of the row NaN, warn, and go on with the others.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows and of coalitions.
     verbose : int, default=0
@@ -178,6 +180,7 @@ class KernelSHAP(AttributionExplainer):
         feature_names: Any = None,
         n_jobs: int | None = None,
         memory: Any = None,
+        on_error: str = "raise",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -194,6 +197,7 @@ class KernelSHAP(AttributionExplainer):
         self.feature_names = feature_names
         self.n_jobs = n_jobs
         self.memory = memory
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
@@ -322,6 +326,17 @@ class KernelSHAP(AttributionExplainer):
         """Whether the budget allows for exact values."""
         return exact_evals(self.players_.n_players, len(self.background_)) <= self.max_evals_
 
+    def _evals_per_row(self) -> int:
+        exact = exact_evals(self.players_.n_players, len(self.background_))
+        return exact if self.enumerates else self.max_evals_
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        return unmasked_outputs(self._model(), rows)
+
+    def _learned(self) -> Any:
+        background = self.background_
+        return background.rows, background.weights, self.max_evals_, self.solver_.design_seed
+
     def _model(self, codec: RowCodec | None = None) -> Model:
         return Model(
             self.explained_estimator_,
@@ -330,15 +345,19 @@ class KernelSHAP(AttributionExplainer):
             codec=self.codec_ if codec is None else codec,
         )
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
         model = self._model(codec)
-        predictions = unmasked_outputs(model, rows)
+        predictions = unmasked_outputs(model, rows, row_names(numbers))
         shape = (len(rows), self.players_.n_players, len(self.base_values_))
         values, errors = np.zeros(shape), np.zeros(shape)
         n_evals = np.ones(len(rows), dtype=np.int64)
         sampled = False
-        planned = exact_evals(self.players_.n_players, len(self.background_))
-        planned = planned if self.enumerates else self.max_evals_
+        planned = self._evals_per_row()
         with tqdm(
             total=planned * len(rows),
             desc="KernelSHAP",
@@ -355,6 +374,7 @@ class KernelSHAP(AttributionExplainer):
                 batch_size=self.batch_size,
                 n_jobs=self.n_jobs,
                 on_progress=progress.update,
+                row_numbers=numbers,
             )
             for part in solving:
                 where = np.ix_(part.members, part.active)

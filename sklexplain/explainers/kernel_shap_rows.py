@@ -82,6 +82,7 @@ class RowSolver:
         batch_size: int | str = "auto",
         n_jobs: int | None = None,
         on_progress: Callable[[int], Any] | None = None,
+        row_numbers: np.ndarray | None = None,
     ) -> Iterator[Solved]:
         """Yield the values of all rows, some rows at a time.
 
@@ -95,9 +96,12 @@ class RowSolver:
             value are finished before the budget is spent.
         batch_size, n_jobs, on_progress
             As of :func:`sklexplain.core.perturb.evaluate`.
+        row_numbers : ndarray of int, shape (n_samples,), optional
+            What the rows are called in errors.
         """
+        numbers = np.arange(len(rows)) if row_numbers is None else row_numbers
         totals = predictions - self.base_values
-        run = _Run(self, model, rows, totals, tol, batch_size, n_jobs, on_progress)
+        run = _Run(self, model, rows, numbers, totals, tol, batch_size, n_jobs, on_progress)
         for members, active in self._row_groups(rows):
             yield from run.solve_group(members, active)
 
@@ -147,6 +151,7 @@ class _Run:
     solver: RowSolver
     model: Model
     rows: np.ndarray
+    numbers: np.ndarray
     totals: np.ndarray
     tol: float | None
     batch_size: int | str
@@ -195,7 +200,7 @@ class _Run:
             weights=self.solver.background.weights,
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
-            row_numbers=members,
+            row_numbers=self.numbers[members],
             on_progress=self.on_progress,
         ):
             coalition_values[part, 1:-1] = inner
@@ -263,7 +268,7 @@ class _Run:
             pairing=np.concatenate([design.references, design.references]),
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
-            row_numbers=members,
+            row_numbers=self.numbers[members],
             on_progress=self.on_progress,
         ):
             halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2

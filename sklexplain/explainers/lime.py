@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
 from .._progress import tqdm
+from ..core.checkpoints import Checkpoints
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Model
 from ..core.perturb import run_rows
@@ -23,7 +24,7 @@ from ..solvers.discretize import DISCRETIZERS
 from ..solvers.regressors import fit_regressors
 from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
 from .attribution import AttributionExplainer
-from .base import N_JOBS
+from .base import N_JOBS, checked_memory
 from .lime_draws import (
     ColumnDraws,
     are_cells,
@@ -35,6 +36,7 @@ from .lime_draws import (
 )
 from .lime_outputs import DrawOutputs, Run
 from .lime_reading import ReadableExplainer, explained_columns, explained_outputs
+from .recognition import checkpoints_of
 
 _MOST_SHARED_ROWS, _MOST_OWN_ROWS = 100, 20
 
@@ -99,10 +101,15 @@ class LIME(ReadableExplainer, AttributionExplainer):
     n_jobs : int, default=None
         Workers for running the estimator, through joblib. Torch models use their own threads.
     memory : str, path or joblib.Memory, default=None
-        Where the estimator's outputs are kept chunk by chunk, so that a run that was stopped goes
-        on where it was. The estimator is recognised by its answers for a few rows. Fitted
-        estimators are kept too: the same one is not fitted twice on the same rows. Read and
-        written by pickle, so give a folder that nobody else writes to.
+        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
+        was stopped or killed goes on where it was: started again with the same model, rows and
+        parameters (and a number as `random_state`), it computes what is missing. The outputs of
+        draws that serve all rows are kept as well. Fitted estimators are kept too: the same one is
+        not fitted twice on the same rows. Those are read and written by pickle, so give a folder
+        that nobody else writes to.
+    on_error : {"raise", "nan"}, default="raise"
+        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
+        results of the row NaN, warn, and go on with the others.
     random_state : int, RandomState or None, default=None
         Of the draws, which are fixed by `fit`.
     verbose : int, default=0
@@ -194,6 +201,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
         feature_names: Any = None,
         n_jobs: int | None = None,
         memory: Any = None,
+        on_error: str = "raise",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -213,6 +221,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
         self.feature_names = feature_names
         self.n_jobs = n_jobs
         self.memory = memory
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
@@ -262,7 +271,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
             target=np.asarray(y) if self.discretizer == "entropy" else None,
             seed=random_state.randint(np.iinfo(np.int32).max),
         )
-        self._outputs = DrawOutputs(self.draws_, self.memory)
+        self._outputs = DrawOutputs(self.draws_)
         model = self._model(self.codec_)
         names = model.output_names(run_rows(model, rows[:1]).shape[1])
         self._label_positions, self.output_names_ = explained_outputs(self.labels, names)
@@ -283,12 +292,41 @@ class LIME(ReadableExplainer, AttributionExplainer):
     def _model(self, codec: RowCodec) -> Model:
         return Model(self.explained_estimator_, output=self.output, codec=codec)
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+    def _evals_per_row(self) -> float:
+        # Where draws serve all rows, a row costs its surrogate, which is fitted much faster than
+        # a model answers.
+        return self.n_samples if self.draws_.around_row else self.n_samples / 20
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        return run_rows(self._model(self.codec_), rows)
+
+    def _learned(self) -> Any:
+        return self.draws_, self.kernel_width_
+
+    def _checkpoints(self) -> Checkpoints | None:
+        checkpoints = super()._checkpoints()
+        if checkpoints is not None and not self.draws_.around_row:
+            # Whatever is made of them, they are the same draws.
+            self._outputs.checkpoints = checkpoints_of(
+                checked_memory(self.memory).location,
+                self.explained_estimator_,
+                ("LIME's draws", self.draws_, self.output),
+                self._answers,
+                self.importance_rows_,
+            )
+        return checkpoints
+
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
         codec = self.codec_ if codec is None else codec
         draws, model = self.draws_, self._model(codec)
         if isinstance(draws, ColumnDraws):
             refuse_missing(rows, self.players_)
-            draws.warn_of_unseen(rows, codec.categories)
+            draws.warn_of_unseen(rows, codec.categories, numbers)
         pieces = []
         with tqdm(
             total=self._outputs.n_left(len(rows)),
@@ -297,15 +335,15 @@ class LIME(ReadableExplainer, AttributionExplainer):
             unit_scale=True,
             disable=not self.verbose,
         ) as progress:
-            run = Run(model, self.batch_size, self.n_jobs, progress.update)
+            run = Run(model, self.batch_size, self.n_jobs, progress.update, numbers)
             own = self._outputs.of_rows(run, rows)
             columns = explained_columns(self._label_positions, own)
             sizes = (len(rows), draws.n_draws, self.players_.n_players, own.shape[1])
             for part in row_chunks(*sizes):
-                outputs = self._outputs.around(run, rows[part], own[part])
+                outputs = self._outputs.around(run, rows, own, part)
                 outputs = np.take_along_axis(outputs, columns[part][:, None], axis=2)
-                pieces.append(self._fit_chunk(rows[part], outputs, part.start))
-            # With `memory`, what it holds is not run, and what it asks the model is.
+                pieces.append(self._fit_chunk(rows[part], outputs, run.numbers(rows)[part]))
+            # Draws that are kept are not run.
             progress.total = run.n_evals
         fitted = _joined([surrogates for surrogates, _ in pieces])
         diagnostics = {
@@ -325,13 +363,13 @@ class LIME(ReadableExplainer, AttributionExplainer):
         )
 
     def _fit_chunk(
-        self, rows: np.ndarray, outputs: np.ndarray, first: int
+        self, rows: np.ndarray, outputs: np.ndarray, numbers: np.ndarray
     ) -> tuple[Surrogates, np.ndarray]:
         """Fit the surrogates of some rows; also return how many draws the kernel leaves each."""
         draws, surrogate = self.draws_, self.surrogate
         offsets, positions = draws.offsets(rows), draws.positions(rows)
         weights = kernel_weights(offsets, self.kernel_width_)
-        refuse_vanished(weights, offsets, first, self.kernel_width_)
+        refuse_vanished(weights, offsets, numbers, self.kernel_width_)
         n_effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
         n_effective = np.broadcast_to(n_effective, len(rows))
         data = (offsets, weights, outputs, positions)

@@ -15,7 +15,7 @@ from sklearn import get_config
 from sklearn.utils import check_random_state
 
 from ..core.models import Model
-from ..core.perturb import evaluate, run_rows
+from ..core.perturb import evaluate_chunks, run_rows
 from ..core.players import Players
 from ..solvers.discretize import CategoricalColumn, Column, NormalColumn, fit_column
 
@@ -24,7 +24,6 @@ _CHUNK_BYTES = 64 * 2**20
 # Draws that each control must stand on.
 _DRAWS_PER_CONTROL = 10
 _MOST_REFERENCES = 10_000
-_N_PROBES = 64
 
 
 class ColumnDraws:
@@ -73,7 +72,9 @@ class ColumnDraws:
         """How rows are perturbed, in words."""
         return "around the row" if self.around_row else "from the training distribution"
 
-    def run(self, model: Model, rows: Any, **run: Any) -> np.ndarray:
+    def run(
+        self, model: Model, rows: Any, row_numbers: np.ndarray | None = None, **run: Any
+    ) -> np.ndarray:
         """Return the model's outputs for the draws of a chunk of rows.
 
         Returns
@@ -87,16 +88,18 @@ class ColumnDraws:
         values = np.broadcast_to(self.values, (len(flat), *self.values.shape)).copy()
         values[..., self.is_normal] += (flat[:, self.is_normal] - self.means)[:, None]
         built = self._as_rows(values.reshape(-1, len(self.columns)))
-        outputs = run_rows(model, built, name="draw", **run)
+        called = np.arange(len(flat)) if row_numbers is None else row_numbers
+        outputs = run_rows(
+            model,
+            built,
+            name=lambda i: f"draw {i % self.n_draws} around row {called[i // self.n_draws]}",
+            **run,
+        )
         return outputs.reshape(len(flat), self.n_draws, -1)
 
     def shared_rows(self) -> np.ndarray:
         """Return the draws that serve every row, shape (n_draws, *sample_shape)."""
         return self._as_rows(self.values)
-
-    def probes(self) -> np.ndarray:
-        """Return rows by whose outputs a model is recognised."""
-        return self.shared_rows()[:_N_PROBES]
 
     def offsets(self, rows: np.ndarray) -> np.ndarray:
         """Return where the row itself and the draws lie, relative to each row.
@@ -155,15 +158,18 @@ class ColumnDraws:
                 unseen[:, player] = column.unseen(flat[:, player])
         return unseen
 
-    def warn_of_unseen(self, rows: np.ndarray, categories: Mapping[int, Any]) -> None:
+    def warn_of_unseen(
+        self, rows: np.ndarray, categories: Mapping[int, Any], numbers: np.ndarray | None = None
+    ) -> None:
         """Warn where a row holds a category that no draw can have."""
         unseen = self.unseen(self._flat(rows))
         if unseen.any():
             row, player = np.argwhere(unseen)[0]
+            called = row if numbers is None else numbers[row]
             held = str(self.conditions(rows[row : row + 1], categories)[0, player])
             warnings.warn(
-                f"row {row} has {held!r}, which no training row has, so that it cannot be compared "
-                "with other values: its coefficient is 0",
+                f"row {called} has {held!r}, which no training row has, so that it cannot be "
+                "compared with other values: its coefficient is 0",
                 stacklevel=4,
             )
 
@@ -209,21 +215,21 @@ class ReplacementDraws:
         """Number of draws, the explained row itself not counted."""
         return len(self.coalitions)
 
-    def run(self, model: Model, rows: Any, **run: Any) -> np.ndarray:
+    def run(
+        self, model: Model, rows: Any, row_numbers: np.ndarray | None = None, **run: Any
+    ) -> np.ndarray:
         """Return the outputs of rows under every draw, (n_rows, n_draws, n_outputs)."""
-        return evaluate(
+        chunks = evaluate_chunks(
             model,
             rows,
             self.coalitions,
             self.references,
             self.players,
             pairing=self.pairing,
+            row_numbers=row_numbers,
             **run,
         )
-
-    def probes(self) -> np.ndarray:
-        """Return rows by whose outputs a model is recognised."""
-        return self.references[:_N_PROBES]
+        return np.concatenate([outputs for _, outputs in chunks])
 
     def offsets(self, rows: np.ndarray) -> np.ndarray:
         """Return 0 where a player is present and -1 where it is replaced, shared by all rows."""
@@ -331,7 +337,7 @@ def refuse_missing(rows: np.ndarray, players: Players) -> None:
 
 
 def refuse_vanished(
-    weights: np.ndarray, offsets: np.ndarray, first: int, kernel_width: float
+    weights: np.ndarray, offsets: np.ndarray, numbers: np.ndarray, kernel_width: float
 ) -> None:
     """Raise a ValueError where the kernel leaves a row next to no draws.
 
@@ -339,8 +345,8 @@ def refuse_vanished(
     ----------
     weights : ndarray of shape (n_rows or 1, 1 + n_draws)
     offsets : ndarray of shape (n_rows or 1, 1 + n_draws, n_players)
-    first : int
-        The position of the first of these rows among all that are explained.
+    numbers : ndarray of int, shape (n_rows,)
+        What the rows are called.
     kernel_width : float
     """
     n_draws = weights.shape[1] - 1
@@ -351,7 +357,7 @@ def refuse_vanished(
     row = int(np.argmin(left))
     nearest = np.sqrt((offsets[row, 1:] ** 2).sum(axis=1).min())
     raise ValueError(
-        f"the kernel leaves row {first + row} no draws: the weights of all {n_draws} add up to "
+        f"the kernel leaves row {numbers[row]} no draws: the weights of all {n_draws} add up to "
         f"{left[row]:.2g}, because the nearest lies at distance {nearest:.3g} and kernel_width is "
         f"{kernel_width:.3g}; give a larger kernel_width, or draw around the row"
     )

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_memory
 
+from ..core.checkpoints import Checkpoints
 from ..core.models import Model
 from ..core.perturb import run_rows
 from .lime_draws import ColumnDraws, ReplacementDraws
+
+_DRAWS = "draws"
 
 
 class Run:
@@ -23,6 +25,8 @@ class Run:
     n_jobs : int or None
     on_progress : callable
         Called with the number of evaluations that were finished.
+    numbers : ndarray of int, optional
+        What the rows are called in errors; by default their positions.
 
     Attributes
     ----------
@@ -35,8 +39,10 @@ class Run:
         batch_size: int | str,
         n_jobs: int | None,
         on_progress: Callable[[int], Any],
+        numbers: np.ndarray | None = None,
     ) -> None:
         self.model = model
+        self._numbers = numbers
         self.n_evals = 0
         self.options: dict[str, Any] = {
             "batch_size": batch_size,
@@ -44,6 +50,10 @@ class Run:
             "on_progress": self._count,
         }
         self._on_progress = on_progress
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Return what each of all the rows is called in errors."""
+        return np.arange(len(rows)) if self._numbers is None else self._numbers
 
     def _count(self, n_finished: int) -> None:
         self.n_evals += n_finished
@@ -58,13 +68,16 @@ class DrawOutputs:
     Parameters
     ----------
     draws : ColumnDraws or ReplacementDraws
-    memory : str, path, joblib.Memory or None
-        Where outputs are kept from one process to the next.
+
+    Attributes
+    ----------
+    checkpoints : Checkpoints or None
+        Where the outputs of shared draws are kept from one process to the next.
     """
 
-    def __init__(self, draws: ColumnDraws | ReplacementDraws, memory: Any) -> None:
+    def __init__(self, draws: ColumnDraws | ReplacementDraws) -> None:
         self.draws = draws
-        self.memory = memory
+        self.checkpoints: Checkpoints | None = None
         self._shared: np.ndarray | None = None
 
     def n_left(self, n_rows: int) -> int:
@@ -76,42 +89,34 @@ class DrawOutputs:
 
     def of_rows(self, run: Run, rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the explained rows themselves, shape (n_rows, n_outputs)."""
-        draws = self.draws
-        runs_now = self._shared is None and self.memory is None
-        if runs_now and isinstance(draws, ColumnDraws) and not draws.around_row:
+        if self._shared is None and not self.draws.around_row:
             # Not in one batch with the rows, on whose number their last bits would depend.
-            self._shared = run_rows(run.model, draws.shared_rows(), name="draw", **run.options)
-        return run_rows(run.model, rows, **run.options)
+            self._shared = self._shared_outputs(run)
+        numbers = run.numbers(rows)
+        return run_rows(run.model, rows, name=lambda i: f"row {numbers[i]}", **run.options)
 
-    def around(self, run: Run, rows: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Return the outputs of a chunk of rows, given as `own`, and of the draws around each.
+    def around(self, run: Run, rows: np.ndarray, own: np.ndarray, part: slice) -> np.ndarray:
+        """Return the outputs of a part of rows, given as `own`, and of the draws around each.
 
         Returns
         -------
         ndarray of shape (n_rows, 1 + n_draws, n_outputs)
         """
-        outputs = self._of_draws(run, rows) if self._shared is None else self._shared[None]
-        outputs = np.broadcast_to(outputs, (len(rows), *outputs.shape[1:]))
+        if self._shared is None:
+            numbers = run.numbers(rows)[part]
+            outputs = self.draws.run(run.model, rows[part], row_numbers=numbers, **run.options)
+        else:
+            outputs = self._shared[None]
+        own = own[part]
+        outputs = np.broadcast_to(outputs, (len(own), *outputs.shape[1:]))
         return np.concatenate([own[:, None], outputs], axis=1)
 
-    def _of_draws(self, run: Run, rows: np.ndarray) -> np.ndarray:
-        if self.memory is None:
-            return self.draws.run(run.model, rows, **run.options)
-        shared = not self.draws.around_row
-        # A model's pickle differs from one process to the next; what it answers does not.
-        probes = self.draws.probes()
-        answers = run_rows(
-            run.model, probes if shared else np.concatenate([probes, rows]), **run.options
-        )
-        cached = check_memory(self.memory).cache(_run_draws, ignore=["run"])
-        outputs = cached(self.draws, None if shared else rows, answers, run)
-        if shared:
-            self._shared = outputs[0]
+    def _shared_outputs(self, run: Run) -> np.ndarray:
+        """Return the outputs of the draws that serve all rows, shape (n_draws, n_outputs)."""
+        kept = None if self.checkpoints is None else self.checkpoints.load(_DRAWS)
+        if kept is not None and len(kept.get("outputs", ())) == self.draws.n_draws:
+            return kept["outputs"]
+        outputs = self.draws.run(run.model, None, **run.options)[0]
+        if self.checkpoints is not None:
+            self.checkpoints.store(_DRAWS, {"outputs": outputs})
         return outputs
-
-
-def _run_draws(
-    draws: ColumnDraws | ReplacementDraws, rows: np.ndarray | None, answers: np.ndarray, run: Run
-) -> np.ndarray:
-    """Run draws through the model; a cache knows them, the rows and the model by its answers."""
-    return draws.run(run.model, rows, **run.options)

@@ -16,11 +16,13 @@ from ..core.models import OUTPUTS
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .attribution import AttributionExplainer
+from .attribution import AttributionExplainer, row_names
 from .base import N_JOBS
 from .fitted_trees import FittedTrees, import_shap, refuse_known
 
 _NOTABLE_GAP = 1e-3
+# Following the training rows down all trees takes as long as some evaluations.
+_COST_OF_ROW = 20
 
 
 class TreeSHAP(AttributionExplainer):
@@ -54,9 +56,14 @@ class TreeSHAP(AttributionExplainer):
     n_jobs : int, default=None
         Workers over the rows, through joblib.
     memory : str, path or joblib.Memory, default=None
-        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
-        as when a grid varies the explainer only. Read and written by pickle, so give a folder
-        that nobody else writes to.
+        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
+        was stopped or killed goes on where it was: started again with the same model, rows and
+        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
+        are kept too: the same one is not fitted twice on the same rows. Those are read and written
+        by pickle, so give a folder that nobody else writes to.
+    on_error : {"raise", "nan"}, default="raise"
+        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
+        results of the row NaN, warn, and go on with the others.
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
     verbose : int, default=0
@@ -112,6 +119,7 @@ class TreeSHAP(AttributionExplainer):
         feature_names: Any = None,
         n_jobs: int | None = None,
         memory: Any = None,
+        on_error: str = "raise",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -122,6 +130,7 @@ class TreeSHAP(AttributionExplainer):
         self.feature_names = feature_names
         self.n_jobs = n_jobs
         self.memory = memory
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
@@ -200,10 +209,27 @@ class TreeSHAP(AttributionExplainer):
             )
         return made
 
-    def _explain_rows(self, rows: np.ndarray, codec: RowCodec | None = None) -> Explanation:
+    def _evals_per_row(self) -> int:
+        return _COST_OF_ROW if self.background_ is None else len(self.background_)
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        return unmasked_outputs(self.tree_.model, rows)
+
+    def _learned(self) -> Any:
+        from shap import __version__ as shap_version
+
+        background = self.background_
+        return shap_version, None if background is None else background.rows
+
+    def _explain_rows(
+        self,
+        rows: np.ndarray,
+        codec: RowCodec | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> Explanation:
         cells = self.tree_.values(rows, self.n_jobs, bool(self.verbose))
         values = np.stack([self.players_.sum_cells(part) for part in np.moveaxis(cells, 2, 0)], -1)
-        predictions = unmasked_outputs(self.tree_.model, rows)
+        predictions = unmasked_outputs(self.tree_.model, rows, row_names(numbers))
         gaps = np.abs(values.sum(axis=1) + self.base_values_ - predictions)
         if len(rows) and _notable(gaps, predictions, self.base_values_):
             warnings.warn(

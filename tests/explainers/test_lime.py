@@ -262,19 +262,21 @@ class TestCost:
         explainer.fit(X[:100]).explain(X[:1])
         assert model.n_rows == 2 * (50 + 1)
 
-    @pytest.mark.parametrize("players", ["auto", {"ab": ["x0", "x1"]}])
-    def test_memory_continues_where_a_run_stopped(self, players, tmp_path):
-        expected = explain(linear, players=players)
-        model = Counting()
-        for n_known in (0, 1):
-            before = model.n_rows
-            found = explain(model, players=players, memory=str(tmp_path))
-            np.testing.assert_allclose(found.values, expected.values)
-            run = model.n_rows - before
-            assert run >= 499 if n_known == 0 else run < 200
-        # Another model is no longer recognised.
-        doubled = explain(lambda rows: 2 * linear(rows), players=players, memory=str(tmp_path))
-        np.testing.assert_allclose(doubled.values, 2 * expected.values)
+    def test_memory_keeps_the_draws_whatever_is_made_of_them(self, tmp_path):
+        log = tmp_path / "log"
+
+        def counting(rows):
+            with log.open("ab") as file:
+                file.write(b"." * len(rows))
+            return linear(rows)
+
+        for params, n_run in (({}, 499 + 6), ({}, 0), ({"kernel_width": 0.5}, 6)):
+            log.write_bytes(b"")
+            found = explain(counting, memory=str(tmp_path), **params)
+            np.testing.assert_array_equal(found.values, explain(linear, **params).values)
+            assert found.params["n_evals_run"] == n_run
+            # One row tells the number of outputs, and a few whether it is the same model.
+            assert n_run < log.stat().st_size < n_run + 100
 
     def test_memory_is_bounded(self):
         sizes = []
