@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .style import CATEGORIES, UNKNOWN, require_matplotlib, shortened
+from .style import CATEGORIES, UNKNOWN, require_matplotlib, shortened, shortened_apart
 
 
 def category_colors(codes: np.ndarray, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -43,7 +43,7 @@ def draw_key(ax: Any, key: dict[str, str], title: str) -> Any:
     line = require_matplotlib("matplotlib.lines").Line2D
     legend = ax.legend(
         [line([], [], color=color, marker="o", linestyle="") for color in key.values()],
-        [shortened(label, 14) for label in key],
+        shortened_apart(list(key), 14),
         title=shortened(title, 14),
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),

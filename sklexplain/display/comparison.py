@@ -20,6 +20,7 @@ from .style import (
     axes_or_new,
     require_matplotlib,
     shortened,
+    shortened_apart,
     signed_colormap,
 )
 
@@ -221,7 +222,7 @@ class ComparisonDisplay:
                 height=thickness,
                 color=_PALETTE[place],
             )
-        names = [shortened(self.names[player], 24) for player in self.shown_]
+        names = shortened_apart([self.names[player] for player in self.shown_], 24)
         size = "small" if n_shown <= 16 else "x-small" if n_shown <= 24 else "xx-small"
         ax.set_yticks(range(n_shown), names, parse_math=False, fontsize=size)
         ax.tick_params(axis="y", length=0)

@@ -13,7 +13,7 @@ from .color_key import category_colors, draw_key
 from .interaction import chosen_interaction
 from .levels import moved_aside, separate_levels, smallest_gap
 from .many_rows import check_attributions, chosen_player, explained_rows, player_data, player_label
-from .measures import measure_of, one_output
+from .measures import chosen_name, measure_of, one_output
 from .style import INK, MUTED, POSITIVE, axes_or_new, require_matplotlib, shortened, value_colormap
 from .swarm import MOST_VECTOR_POINTS, axes_points, color_limits
 
@@ -163,7 +163,7 @@ class DependenceDisplay:
             a player.
         """
         check_attributions(explanation, cls.__name__)
-        explanation = one_output(explanation, output)
+        name, explanation = chosen_name(explanation, output), one_output(explanation, output)
         held = player_data(explanation)
         if held is None:
             raise ValueError(
@@ -183,12 +183,14 @@ class DependenceDisplay:
                 "color_name": player_label(explanation, other),
                 "color_categories": held.categories.get(other),
             }
+        if measure is None:
+            measure = measure_of(explanation, unit, single_row=True, output=name)
         display = cls(
             held.values[:, player],
             values,
             name=player_label(explanation, player),
             categories=held.categories.get(player),
-            measure=measure_of(explanation, unit, single_row=True) if measure is None else measure,
+            measure=measure,
             **colored,
         )
         return display.plot(ax, max_display=max_display, title=title)

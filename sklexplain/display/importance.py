@@ -10,8 +10,8 @@ import numpy as np
 from ..core.explanation import Explanation
 from .boxes import draw_boxes
 from .many_rows import check_explainer
-from .measures import measure_of, one_output
-from .style import INK, NEGATIVE, POSITIVE, axes_or_new, shortened, thinned
+from .measures import chosen_name, measure_of, one_output
+from .style import INK, NEGATIVE, POSITIVE, axes_or_new, shortened, shortened_apart, thinned
 
 _FORMS = ("bar", "box")
 
@@ -141,6 +141,7 @@ class ImportanceDisplay:
         ImportanceDisplay
         """
         _check_form(kind)
+        name = chosen_name(explanation, output)
         explanation = one_output(explanation, output)
         if not len(explanation):
             raise ValueError("the explanation has no rows, so nothing has an importance")
@@ -148,11 +149,13 @@ class ImportanceDisplay:
         sizes = explanation.values if repeats else np.abs(explanation.values)
         several = len(explanation) > 1
         drawn = _counted_draws(explanation)
+        if measure is None:
+            measure = measure_of(explanation, unit, output=name)
         display = cls(
             explanation.importances(),
             explanation.players.names,
             errors=sizes.std(axis=0) if several else None,
-            measure=measure_of(explanation, unit) if measure is None else measure,
+            measure=measure,
             error_measure=f"whiskers: standard deviation over {drawn}" if several else "",
             in_time=explanation.players.level == "timestep",
             draws=sizes,
@@ -338,7 +341,7 @@ class ImportanceDisplay:
 
     def _label(self, title: str | None) -> None:
         ax = self.ax_
-        names = [shortened(self.names[player]) for player in self.shown_]
+        names = shortened_apart([self.names[player] for player in self.shown_])
         notes = [self._note()] if self._note() else []
         left_out = np.setdiff1d(np.arange(len(self.importances)), self.shown_)
         if len(left_out):

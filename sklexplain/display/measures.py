@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from ..core.explanation import Explanation
+from .style import shortened
 
 _SHAPLEY_METHODS = ("KernelSHAP", "DeepSHAP", "TreeSHAP")
 
 
-def measure_of(explanation: Explanation, unit: str = "", *, single_row: bool = False) -> str:
+def measure_of(
+    explanation: Explanation, unit: str = "", *, single_row: bool = False, output: str = ""
+) -> str:
     """Return what a number is, for an axis: "mean |SHAP value|, dollars".
 
     Parameters
@@ -17,14 +20,24 @@ def measure_of(explanation: Explanation, unit: str = "", *, single_row: bool = F
         The unit of the explained output or of the score.
     single_row : bool, default=False
         Whether the number is a value of one row, rather than one of `importances()`.
+    output : str, default=""
+        The class, target or score that the number is of, where there are several.
     """
     if explanation.kind == "importances":
-        scoring = explanation.params.get("scoring")
+        scoring = output or explanation.params.get("scoring")
         measure = f"drop in {scoring}" if scoring else "drop in the score"
     else:
         measure = "SHAP value" if explanation.method in _SHAPLEY_METHODS else "attribution"
         measure = measure if single_row else f"mean |{measure}|"
+        measure += f" for {shortened(output, 16)!r}" if output else ""
     return f"{measure}, {unit}" if unit else measure
+
+
+def chosen_name(explanation: Explanation, output: str | int | None) -> str:
+    """Return the name of the output chosen among several; empty where there is no choice."""
+    if explanation.n_outputs < 2 or output is None:
+        return ""
+    return output if isinstance(output, str) else explanation.output_names[output]
 
 
 def one_output(explanation: Explanation, output: str | int | None) -> Explanation:

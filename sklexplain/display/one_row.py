@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.explanation import Explanation
 from .measures import measure_of, one_output
-from .style import require_matplotlib, shortened
+from .style import require_matplotlib, shortened, shortened_apart
 
 # A gap that is smaller than this part of the picture could not be seen.
 _SMALLEST_GAP = 1e-3
@@ -155,12 +155,27 @@ def row_labels(row: Explanation) -> tuple[str, ...]:
     A player whose cells belong to one variable shows its value, or their mean; a player of
     several variables has no value to show.
     """
-    labels = []
-    for player, name in enumerate(row.players.names):
+    names, told = row.players.names, []
+    for player, name in enumerate(names):
         condition = name if row.conditions is None else str(row.conditions[0, player])
-        value = _player_value(row, player) if condition == name else ""
-        labels.append(shortened(condition, 34 - len(value)) + value)
-    return tuple(labels)
+        if condition == name:
+            told.append(("", _player_value(row, player)))
+        else:
+            # What stands around the name in "0.2 < load ≤ 1.5"; all of it where there is no name.
+            before, _, after = condition.partition(name)
+            told.append((before, after))
+    short = {
+        room: shortened_apart(names, room)
+        for room in {_room_for_name(before, after) for before, after in told}
+    }
+    return tuple(
+        shortened(f"{before}{short[_room_for_name(before, after)][player]}{after}", 34)
+        for player, (before, after) in enumerate(told)
+    )
+
+
+def _room_for_name(before: str, after: str) -> int:
+    return max(34 - len(before) - len(after), 12)
 
 
 def _player_value(row: Explanation, player: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.explanation import Explanation
 from ..core.players import timestep_names
-from .measures import measure_of, one_output
+from .measures import chosen_name, measure_of, one_output
 from .one_row import chosen_sample, number_text
 from .style import (
     INK,
@@ -17,6 +17,7 @@ from .style import (
     axes_or_new,
     require_matplotlib,
     shortened,
+    shortened_apart,
     signed_colormap,
     thinned,
 )
@@ -156,6 +157,7 @@ class SequenceDisplay:
         ValueError
             If the explanation is of table rows, or `sample` of score drops is asked for.
         """
+        name = chosen_name(explanation, output)
         explanation = one_output(explanation, output)
         players = explanation.players
         if len(players.shape) != 2:
@@ -177,7 +179,8 @@ class SequenceDisplay:
                 )
             values = explanation[sample].values[0]
             data = None if data is None else data[[sample]]
-        told = measure_of(explanation, unit, single_row=sample is not None)
+        if measure is None:
+            measure = measure_of(explanation, unit, single_row=sample is not None, output=name)
         cell_values = np.append(values, np.nan)[players.labels].reshape(players.shape)
         feature = _chosen_feature(series, cell_values, players.feature_names)
         display = cls(
@@ -185,7 +188,7 @@ class SequenceDisplay:
             players.feature_names,
             series=None if data is None else data[:, :, feature],
             series_name=players.feature_names[feature],
-            measure=told if measure is None else measure,
+            measure=measure,
             scale=scale,
         )
         return display.plot(ax, max_display=max_display, title=title)
@@ -283,7 +286,7 @@ class SequenceDisplay:
             linewidth=0.3,
         )
         self.ax_.invert_yaxis()
-        names = [shortened(self.feature_names[feature], 20) for feature in self.shown_]
+        names = shortened_apart([self.feature_names[feature] for feature in self.shown_], 20)
         small = {"fontsize": "small" if n_shown <= 12 else "x-small"} if n_shown > 8 else {}
         self.ax_.set_yticks(range(n_shown), names, parse_math=False, **small)
         steps = timestep_names(n_timesteps)
@@ -323,7 +326,7 @@ def _draw_series(ax: Any, series: np.ndarray, name: str) -> Any:
     """Draw the course of one feature and return its line."""
     steps = np.arange(series.shape[1])
     (line,) = ax.plot(steps, np.nanmedian(series, axis=0), color=POSITIVE, marker=".")
-    told = shortened(name, 20)
+    told = shortened(name, 40)
     if len(series) > 1:
         low, high = np.nanquantile(series, [0.1, 0.9], axis=0)
         ax.fill_between(steps, low, high, color=POSITIVE, alpha=0.2, linewidth=0)

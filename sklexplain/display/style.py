@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import zip_longest
 from typing import Any
 
 # Okabe and Ito's colours, which people with any kind of colour blindness tell apart. The same
@@ -97,12 +98,53 @@ def value_colormap() -> Any:
 
 def shortened(name: str, most: int = 28) -> str:
     """Return a name that fits beside a picture, its middle left out where it is too long."""
-    # Control characters are neither visible nor allowed in SVG.
-    name = "".join(letter if letter.isprintable() else " " for letter in name)
+    name = _printable(name)
     if len(name) <= most:
         return name
     tail = (most - 1) // 3
     return f"{name[: most - 1 - tail]}…{name[-tail:]}"
+
+
+def shortened_apart(names: Sequence[str], most: int = 28) -> list[str]:
+    """Return names that fit beside a picture, different wherever the names are.
+
+    Names that differ only in their middle, such as numbered sensors, are cut around that place.
+
+    Examples
+    --------
+    >>> from sklexplain.display.style import shortened_apart
+    >>> shortened_apart(["load", "sensor number 17, left", "sensor number 18, left"], 14)
+    ['load', 'sens… 17, left', 'sens… 18, left']
+    """
+    names = [_printable(name) for name in names]
+    short = [shortened(name, most) for name in names]
+    _tell_apart(range(len(names)), names, short, most)
+    return short
+
+
+def _tell_apart(places: Sequence[int], names: list[str], short: list[str], most: int) -> None:
+    """Cut different names of the same short form around the first letter that differs."""
+    for text in {short[place] for place in places}:
+        alike = [place for place in places if short[place] == text]
+        if len({names[place] for place in alike}) == 1:
+            continue
+        letters = zip_longest(*(names[place] for place in alike))
+        differ = next(place for place, these in enumerate(letters) if len(set(these)) > 1)
+        head, start = most // 3, differ
+        # A number or a word is shown from its first letter.
+        while start > max(head, differ - head) and names[alike[0]][start - 1].isalnum():
+            start -= 1
+        for place in alike:
+            name, room = names[place], most - head - 1
+            rest = name[min(start, max(head, len(name) - room)) :]
+            short[place] = f"{name[:head]}…{rest if len(rest) <= room else rest[: room - 1] + '…'}"
+        if len({short[place] for place in alike}) > 1:
+            _tell_apart(alike, names, short, most)
+
+
+def _printable(name: str) -> str:
+    # Control characters are neither visible nor allowed in SVG.
+    return "".join(letter if letter.isprintable() else " " for letter in name)
 
 
 def thinned(n_ticks: int, most: int) -> list[int]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.explanation import Explanation
 from .many_rows import check_attributions, explained_rows, player_data
-from .measures import measure_of, one_output
-from .style import INK, MUTED, POSITIVE, axes_or_new, shortened, value_colormap
+from .measures import chosen_name, measure_of, one_output
+from .style import INK, MUTED, POSITIVE, axes_or_new, shortened, shortened_apart, value_colormap
 from .swarm import MOST_VECTOR_POINTS, axes_points, color_shares, fitting_diameter, swarm
 
 _FORMS = ("beeswarm", "bar")
@@ -148,6 +148,7 @@ class SummaryDisplay:
         """
         _check_form(kind)
         check_attributions(explanation, cls.__name__)
+        name = chosen_name(explanation, output)
         explanation = one_output(explanation, output)
         held = player_data(explanation)
         data = None
@@ -155,8 +156,8 @@ class SummaryDisplay:
             data = held.values
             data[:, list(held.categories)] = np.nan
         if measure is None:
-            measure = measure_of(explanation, unit, single_row=True)
-            size_measure = measure_of(explanation, unit)
+            measure = measure_of(explanation, unit, single_row=True, output=name)
+            size_measure = measure_of(explanation, unit, output=name)
         else:
             size_measure = f"mean size of {measure}"
         display = cls(
@@ -326,7 +327,7 @@ class SummaryDisplay:
 
     def _label(self, kind: str, title: str | None, sizes_left_out: np.ndarray) -> None:
         ax = self.ax_
-        names = [shortened(self.names[player]) for player in self.shown_]
+        names = shortened_apart([self.names[player] for player in self.shown_])
         small = {"fontsize": "small" if len(names) <= 20 else "x-small"}
         ax.set_yticks(
             range(len(names)), names, parse_math=False, **(small if len(names) > 12 else {})
