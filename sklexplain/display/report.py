@@ -12,7 +12,7 @@ from ..core.explanation import Explanation
 from .page import write_page
 from .report_about import data_section, model_section, reading_section
 from .report_inputs import check_lengths, check_path, named_baselines, named_explanations
-from .report_scores import scores_of_estimator, scores_section, verdict
+from .report_scores import held_out_notes, scores_of_estimator, scores_section, verdict
 from .report_sections import detail_sections, importance_sections
 from .report_views import check_output, chosen_rows, rows_of
 
@@ -120,7 +120,7 @@ def write_report(
             estimator, X, y, baselines, naive=baseline is not None, unit=unit
         )
         lead += " " + verdict(scores)
-        sections.append(scores_section(scores))
+        sections.append(scores_section(scores, notes=held_out_notes(scores)))
     sections += importance_sections(named, output=output, unit=unit, data=X)
     if explained is not None:
         sections += detail_sections(named, explained, chosen, unit=unit)

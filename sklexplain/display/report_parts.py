@@ -126,7 +126,7 @@ def comparison_picture(
     display = ComparisonDisplay(importances, players.names, in_time=in_time)
     n_bars = len(importances) * min(players.n_players, max(5, min(12, 30 // len(importances))))
     large = require_matplotlib().rc_context({"font.size": 10.5})
-    with svg_axes((7.4, min(1.2 + 0.13 * max(n_bars, 9), 5.0))) as ax, large:
+    with svg_axes((6.2, min(1.2 + 0.13 * max(n_bars, 9), 5.0))) as ax, large:
         display.plot(ax, title=title)
         for text in display.texts_:
             # On a pale cell, which stays pale on dark ground: not the page's own ink.

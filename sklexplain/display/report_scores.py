@@ -16,6 +16,7 @@ from .page import Numbers, Section, Table
 from .report_parts import decimals_for, number
 
 MODEL = "the model"
+_MEAN, _MOST_FREQUENT = "always the mean", "always the most frequent class"
 _ERRORS = ("mean absolute error", "root mean squared error", "log loss")
 _NOTES = {
     "R²": "R² is 1 for perfect predictions and 0 for always saying the mean of these targets.",
@@ -166,7 +167,7 @@ def scores_of_estimator(
         predictions = {name: _as_target(one, truth, name) for name, one in predictions.items()}
         if naive:
             mean = DummyRegressor().fit(np.zeros((len(truth), 1)), truth)
-            predictions["always the mean"] = mean.predict(np.zeros((len(truth), 1)))
+            predictions[_MEAN] = mean.predict(np.zeros((len(truth), 1)))
         return regression_scores(truth, predictions, unit)
     classes = np.asarray(getattr(estimator, "classes_", np.unique(truth)))
     probabilities = {}
@@ -175,12 +176,12 @@ def scores_of_estimator(
     if naive:
         common = DummyClassifier(strategy="prior").fit(np.zeros((len(truth), 1)), truth)
         rows = np.zeros((len(truth), 1))
-        predictions["always the most frequent class"] = common.predict(rows)
+        predictions[_MOST_FREQUENT] = common.predict(rows)
         if np.isin(common.classes_, classes).all():
             shares = np.zeros((len(truth), len(classes)))
             places = [int(np.flatnonzero(classes == label)[0]) for label in common.classes_]
             shares[:, places] = common.predict_proba(rows)
-            probabilities["always the most frequent class"] = shares
+            probabilities[_MOST_FREQUENT] = shares
     return classification_scores(truth, predictions, probabilities, classes)
 
 
@@ -191,6 +192,16 @@ def _as_target(predictions: Any, truth: np.ndarray, name: str) -> np.ndarray:
             f"the predictions of {name!r} have shape {array.shape}, but y has {truth.shape}"
         )
     return array.reshape(truth.shape)
+
+
+def held_out_notes(scores: Scores) -> tuple[str, ...]:
+    """Say which of the guesses have seen the held-out targets."""
+    return tuple(
+        f"“{name}” is that of the held-out targets themselves, which nobody knows beforehand; one "
+        "learned from training rows would seldom do as well."
+        for name in scores.values
+        if name in (_MEAN, _MOST_FREQUENT)
+    )
 
 
 def verdict(scores: Scores) -> str:

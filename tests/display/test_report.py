@@ -160,7 +160,10 @@ class TestNumbers:
             error, _, r2 = map(float, rows[name])
             assert error == pytest.approx(mean_absolute_error(y, guess), abs=0.001)
             assert r2 == pytest.approx(r2_score(y, guess), abs=0.001)
-        assert "So it beats the best naive guess" in " ".join(page.texts)
+        told = " ".join(page.texts)
+        assert "So it beats the best naive guess" in told
+        assert "“always the mean” is that of the held-out targets themselves" in told
+        assert "most frequent class" not in told
 
     def test_importances_stand_side_by_side(self, page, shap, drops):
         head, rows = table_of(page, "mean |SHAP value|")
