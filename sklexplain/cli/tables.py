@@ -157,10 +157,9 @@ def _numbers(frame: Any, features: tuple[str, ...], request: Request) -> np.ndar
 
 
 def _not_numeric(frame: Any, name: str, request: Request) -> str:
-    import pandas
-
     where, column = f"{request.data}: column {name!r}", frame[name]
     present = column.dropna()
+    strange = _no_number(present)
     numeric = [
         other
         for other in frame.columns
@@ -173,12 +172,18 @@ def _not_numeric(frame: Any, name: str, request: Request) -> str:
         return f"{where} holds dates; name it with --time {name}, or {others}"
     if len(present) == 0:
         return f"{where} is empty; {others}"
-    strange = pandas.to_numeric(present, errors="coerce").isna()
     row = int(strange.idxmax()) if strange.any() else 0
     held = f"{where} holds text ({str(column[row])!r} in row {row + 1})"
     if strange.mean() < 0.5:
         return f"{held} among numbers; correct that cell, or drop its row"
     return f"{held}; encode it as numbers, name it with --group {name}, or {others}"
+
+
+def _no_number(column: Any) -> Any:
+    """Return which cells hold text that is no number."""
+    import pandas
+
+    return pandas.to_numeric(column, errors="coerce").isna()
 
 
 def _are_dates(present: Any) -> bool:
@@ -225,6 +230,11 @@ def _target(frame: Any, request: Request) -> tuple[np.ndarray, str, list[str]]:
             "name another --target"
         )
     text, task, notes = _is_text(column), request.task, []
+    strange = _no_number(column) if text else np.zeros(len(column), dtype=bool)
+    row = int(np.argmax(strange))
+    held = f"{where} holds text ({str(column.iloc[row])!r} in row {row + 1})"
+    if strange.mean() < 0.5 and (task == "regression" or n_distinct > _MOST_CLASSES) and text:
+        raise ValueError(f"{held} among numbers; correct that cell, or drop its row")
     if task == "auto":
         few = column.dtype.kind in "iu" and n_distinct <= _MOST_INTEGER_CLASSES
         task = "classification" if text or column.dtype.kind == "b" or few else "regression"
@@ -235,9 +245,7 @@ def _target(frame: Any, request: Request) -> tuple[np.ndarray, str, list[str]]:
             )
     if task == "regression":
         if text:
-            raise ValueError(
-                f"{where} holds text ({column.iloc[0]!r} in row 1); --task regression needs numbers"
-            )
+            raise ValueError(f"{held}; --task regression needs numbers")
         values = column.to_numpy(dtype=float)
         _refuse_not_finite(values, name, request.data)
         return values, task, notes

@@ -64,6 +64,10 @@ BAD_TABLES = [
     (edited("load", "inf"), "column 'load' is infinite in row 7; correct that cell"),
     (edited("load", "broken"), r"column 'load' holds text \('broken' in row 7\) among numbers"),
     (
+        edited("temperature", "warm"),
+        r"column 'temperature' holds text \('warm' in row 7\) among numbers; correct that cell",
+    ),
+    (
         with_text,
         r"column 'city' holds text \('Rome' in row 1\); encode .* --group city, .*--features",
     ),
