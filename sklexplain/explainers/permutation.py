@@ -26,6 +26,7 @@ from ..core.placement import prefers_threads, workers_for
 from ..core.workers import run_tasks
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
 from .permutation_answers import answered_scores, engine_model
+from .permutation_kept import KeptScores
 from .permutation_null import null_importances, p_values
 from .permutation_scores import ScoreDrops, combined, n_drawn, part_of
 
@@ -66,9 +67,10 @@ class PermutationImportance(BaseExplainer):
         Workers over the players, through joblib: threads or processes, whichever suits the
         estimator.
     memory : str, path or joblib.Memory, default=None
-        Where fitted estimators are kept: the same estimator is not fitted twice on the same rows,
-        as when a grid varies the explainer only. Read and written by pickle, so give a folder
-        that nobody else writes to.
+        Where the scores of each player are kept, so that a run that was stopped or killed goes on
+        where it was, given a number as `random_state`; but not those with permuted targets
+        (`n_null`). Fitted estimators are kept too: the same one is not fitted twice on the same
+        rows. Those are read and written by pickle, so give a folder that nobody else writes to.
     random_state : int, RandomState or None, default=None
     verbose : int, default=0
         1 shows a progress bar.
@@ -412,8 +414,9 @@ class PermutationImportance(BaseExplainer):
             n_drawn(self.max_samples, len(rows)),
         )
         baseline = task.score(rows, y, sample_weight)
-        n_players = self.players_.n_players
-        scores = []
+        kept = KeptScores(self.memory, task, baseline)
+        scores: list[Any] = kept.load(self.players_.n_players)
+        missing = [player for player, found in enumerate(scores) if found is None]
         with self._progress(1) if progress is None else nullcontext(progress) as progress:
             n_jobs = workers_for(estimator, self.n_jobs)
             model = engine_model(estimator, codec)
@@ -421,14 +424,16 @@ class PermutationImportance(BaseExplainer):
                 measured = run_tasks(
                     ScoreDrops.permuted_scores,
                     task,
-                    ((player,) for player in range(n_players)),
+                    ((player,) for player in missing),
                     n_jobs=n_jobs,
                     threads=prefers_threads(estimator),
                 )
             else:
-                measured = answered_scores(task, model, n_jobs)
-            for player_scores in measured:
-                scores.append(player_scores)
+                measured = answered_scores(task, model, missing, n_jobs)
+            progress.update(len(scores) - len(missing))
+            for player, player_scores in zip(missing, measured, strict=True):
+                scores[player] = player_scores
+                kept.store(player, player_scores)
                 progress.update()
         return {
             name: Bunch(

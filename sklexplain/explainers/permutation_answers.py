@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,17 +49,19 @@ def engine_model(estimator: Any, codec: RowCodec) -> Model | None:
 
 
 def answered_scores(
-    drops: ScoreDrops, model: Model, n_jobs: int | None
+    drops: ScoreDrops, model: Model, players: Sequence[int], n_jobs: int | None
 ) -> Iterator[list[dict[str, float]]]:
     """Yield the scores of each player's repeats, as :meth:`ScoreDrops.permuted_scores` does.
 
-    The engine sees all players at once, so that recurrent nets start from stored states.
+    The engine sees many players at once, so that recurrent nets start from stored states.
 
     Parameters
     ----------
     drops : ScoreDrops
     model : Model
         Of :func:`engine_model`.
+    players : sequence of int
+        Those to permute.
     n_jobs : int or None
         Threads among which the engine divides its batches.
     """
@@ -68,19 +70,20 @@ def answered_scores(
     answering = Answering(drops.estimator, model, rows)
     per_player = 8 * len(rows) * drops.n_repeats * max(1, len(model.class_names))
     most = int(get_config()["working_memory"] * 2**20 / 4 / per_player)
-    for group in equal_slices(n_players, max(1, most)):
-        members = np.arange(group.start, group.stop).repeat(drops.n_repeats)
+    for group in equal_slices(len(players), max(1, most)):
+        permuted = np.asarray(players[group])
+        members = permuted.repeat(drops.n_repeats)
         outputs = evaluate(
             model,
             rows,
             np.arange(n_players) != members[:, None],
             rows,
             drops.players,
-            pairing=np.tile(sample.orders, (group.stop - group.start, 1)),
+            pairing=np.tile(sample.orders, (len(permuted), 1)),
             n_jobs=n_jobs,
         )
         by_player = np.moveaxis(outputs, 0, 1).reshape(-1, drops.n_repeats, *outputs[:, 0].shape)
-        for player, repeats in zip(range(group.start, group.stop), by_player, strict=True):
+        for player, repeats in zip(permuted, by_player, strict=True):
             yield drops.scores_of(player, sample, partial(answering.to, repeats))
 
 
