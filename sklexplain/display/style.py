@@ -119,6 +119,14 @@ def shortened_apart(names: Sequence[str], most: int = 28) -> list[str]:
     names = [_printable(name) for name in names]
     short = [shortened(name, most) for name in names]
     _tell_apart(range(len(names)), names, short, most)
+    owners: dict[str, str] = {}
+    for place, name in enumerate(names):
+        # Names that repeat themselves may differ in nothing but their length.
+        text, number = short[place], 1
+        while owners.setdefault(text, name) != name:
+            number += 1
+            text = f"{short[place][: most - len(str(number)) - 1]}…{number}"
+        short[place] = text
     return short
 
 
