@@ -54,6 +54,7 @@ class RowCodec:
         ValueError
             If a DataFrame has two columns of the same name.
         """
+        X = as_pandas(X)
         if not _is_frame(X):
             return cls()
         if not X.columns.is_unique:
@@ -68,6 +69,7 @@ class RowCodec:
 
     def extended(self, X: Any) -> RowCodec:
         """Return a codec that also knows the categories of `X`; known codes stay as they are."""
+        X = as_pandas(X)
         if self.columns is None or not _is_frame(X):
             return self
         categories, missing = dict(self.categories), dict(self.missing)
@@ -97,6 +99,7 @@ class RowCodec:
         """
         if self.columns is None:
             return _numeric_array(X, name)
+        X = as_pandas(X, name)
         if not _is_frame(X):
             array = np.asarray(X)
             if array.ndim != 2 or array.shape[1] != len(self.columns):
@@ -153,6 +156,32 @@ class RowCodec:
         return pd.Series(values, dtype=object).astype(dtype)
 
 
+def as_pandas(X: Any, name: str = "X") -> Any:
+    """Return a polars DataFrame as one of pandas, its names kept, and all else as it is.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a query of polars, or a single column.
+    ImportError
+        If pandas, or pyarrow, which carries the columns over, is missing.
+    """
+    kind = type(X)
+    if kind.__module__.split(".")[0] != "polars":
+        return X
+    if kind.__name__ != "DataFrame":
+        raise TypeError(
+            f"{name} is a polars {kind.__name__}; give a DataFrame, such as lazy_frame.collect() "
+            "or series.to_frame()"
+        )
+    try:
+        return X.to_pandas()
+    except ImportError as error:
+        raise ImportError(
+            "polars DataFrames need pandas and pyarrow: pip install 'sklexplain[cli]'"
+        ) from error
+
+
 def _type_as_text(dtype: Any) -> str | dict[str, Any]:
     categories = getattr(dtype, "categories", None)
     if categories is None:
@@ -199,6 +228,11 @@ def _frame(rows: np.ndarray, columns: tuple[Any, ...]) -> Any:
 
 
 def _numeric_array(X: Any, name: str) -> np.ndarray:
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} is an array with masked entries, whose mask would be lost; give "
+            f"{name}.filled(np.nan), or fill it with values"
+        )
     try:
         array = check_array(
             X,
@@ -207,16 +241,20 @@ def _numeric_array(X: Any, name: str) -> np.ndarray:
             ensure_all_finite=False,
             input_name=name,
         )
-    except ValueError as error:
-        if "could not convert" not in str(error):
+    except (TypeError, ValueError, OverflowError) as error:
+        if "could not convert" in str(error):
+            raise ValueError(
+                f"{name} is an array that holds something else than numbers ({error}); give "
+                "columns of text as a DataFrame"
+            ) from error
+        if isinstance(error, TypeError) and f"for {name}" in str(error):
             raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} cannot be read as rows of numbers: {error}") from error
+    if array.ndim > 3 or 0 in array.shape[1:]:
+        what = "no time steps or no features" if array.ndim <= 3 else f"{array.ndim} dimensions"
         raise ValueError(
-            f"{name} is an array that holds something else than numbers ({error}); give columns "
-            "of text as a DataFrame"
-        ) from error
-    if array.ndim > 3:
-        raise ValueError(
-            f"{name} has {array.ndim} dimensions {array.shape}; give a table (n_samples, "
-            "n_columns) or windows (n_samples, n_timesteps, n_features)"
+            f"{name} has {what} {array.shape}; give a table (n_samples, n_columns) or windows "
+            "(n_samples, n_timesteps, n_features)"
         )
     return array

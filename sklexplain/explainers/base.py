@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory, column_or_1d
 from .._version import __version__
 from ..core.adapters import as_estimator, is_plain, unwrapped
 from ..core.players import Players, make_players
-from ..core.tables import RowCodec
+from ..core.tables import RowCodec, as_pandas
 from .diagram import DiagramMixin
 from .pipelines import allows_nan, makes_windows, split_at_windows
 
