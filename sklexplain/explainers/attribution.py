@@ -21,6 +21,7 @@ from ..core.explanation import Explanation
 from ..core.tables import RowCodec
 from .base import BaseExplainer, checked_memory
 from .chunks import ChunkedRun, rows_per_chunk
+from .lazy import is_lazy, lazily_explained, lazily_transformed
 from .recognition import checkpoints_of
 
 # What values do not depend on, or only by what `fit` made of it.
@@ -48,17 +49,20 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
         "on_error": [StrOptions({"raise", "nan"})],
     }
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: Any) -> Any:
         """Explain rows; the result for a row does not depend on the others.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_columns) or \
                 (n_samples, n_timesteps, n_features)
+            Or a dask array or DataFrame, which is explained block by block.
 
         Returns
         -------
         Explanation
+            Of dask's rows a :class:`~sklexplain.explainers.lazy.LazyExplanation`, whose
+            ``compute()`` gives the explanation.
 
         Raises
         ------
@@ -72,6 +76,8 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
             Before `fit`.
         """
         check_is_fitted(self)
+        if is_lazy(X):
+            return lazily_explained(self, X)
         return self._explained_table(X, self._checkpoints())
 
     def explain_batches(self, X: Any, *, batch_rows: int | None = None) -> Iterator[Explanation]:
@@ -252,19 +258,24 @@ class AttributionExplainer(TransformerMixin, BaseExplainer):
             diagnostics={name: report[output] for name, report in diagnostics.items()},
         )
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Return the attributions of rows as a table.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_columns) or \
                 (n_samples, n_timesteps, n_features)
+            Or a dask array or DataFrame.
 
         Returns
         -------
         ndarray of shape (n_samples, n_players * n_outputs)
             Columns as of :meth:`get_feature_names_out`: players, and within a player its outputs.
+            Of dask's rows the same kind of collection, not yet computed.
         """
+        if is_lazy(X):
+            check_is_fitted(self)
+            return lazily_transformed(self, X)
         explanation = self.explain(X)
         return explanation.values.reshape(len(explanation), -1)
 
