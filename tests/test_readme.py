@@ -1,11 +1,18 @@
-"""The README's Python runs as printed, and what it says fails does fail with that error."""
+"""The README's code and commands run as printed, and what it says fails does fail so."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from PIL import Image
+
+from sklexplain.display import KINDS
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -47,6 +54,50 @@ def test_code_runs_as_printed_and_fails_as_printed(tmp_path, monkeypatch):
             exec(compiled, namespace)
     plt.close("all")
     assert (tmp_path / "importance.png").stat().st_size > 0
+
+
+def table_in(text):
+    """Return the rows of numbers in a table that the command prints."""
+    rows = re.findall(r"│ (.+?) +│ +(-?[\d.]+) │ +(-?[\d.]+) │", text)
+    return {name: [float(number) for number in numbers] for name, *numbers in rows}
+
+
+def test_commands_run_as_printed_and_print_these_scores(tmp_path):
+    pattern = r"```sh\n(sklexplain .*?)```\n(?:\n```text\n(.*?)\n```\n)?"
+    commands = re.findall(pattern, README.read_text("utf-8"), flags=re.DOTALL)
+    assert [command.split()[1] for command, _ in commands] == ["explain", "plot"]
+    (tmp_path / "docs").mkdir()
+    shutil.copy(README.parent / "docs" / "sensors.csv", tmp_path / "docs")
+    paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    environment = {**os.environ, "PATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"}
+    for command, printed in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True,
+            encoding="utf-8",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        if printed:
+            told, found = table_in(printed), table_in(done.stdout)
+            net = told.pop("GRU"), found.pop("GRU")
+            assert told == found
+            # Another processor rounds otherwise, and training makes more of it.
+            assert net[1] == pytest.approx(net[0], rel=0.1)
+    folder = tmp_path / "results"
+    told = README.read_text("utf-8").split("`results` then holds")[1].split("`--group")[0]
+    assert {path.name for path in folder.iterdir()} == set(re.findall(r"`(\w+\.\w+)`", told))
+    with Image.open(tmp_path / "why.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_the_table_of_pictures_names_every_kind():
+    section = README.read_text("utf-8").split("## Which picture shows what")[1].split("\n## ")[0]
+    rows = re.findall(r'^\| .* \| `"(\w+)"`', section, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(set(KINDS) - {"auto"})
+
+
+def test_pictures_are_small():
+    for path in README.parent.glob("docs/pictures-*.png"):
+        assert path.stat().st_size <= 80_000
 
 
 def test_links_lead_to_files():
