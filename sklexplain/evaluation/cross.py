@@ -86,13 +86,15 @@ RepeatedKFold`) or never (:class:`~sklearn.model_selection.TimeSeriesSplit`).
     params : dict, default=None
         For `fit`, and routed to the splitter and the scorer where metadata routing is enabled.
         What has one entry a sample is divided as the rows are. Permutation importance is measured
-        with the held-out part of a `sample_weight`.
+        with the held-out part of a `sample_weight`, unless routing keeps it from the explainer's
+        scorer.
     missing_classes : {"nan", "raise"}, default="nan"
         Where a class has no row in a fold's training part: ``"nan"`` warns, and what is explained
         of that class in the rows held out there is NaN, because a value of 0 would claim that
         nothing matters; ``"raise"`` is an error before anything is fitted.
     return_estimator : bool, default=False
-        Whether to keep the fitted explainers.
+        Whether to keep the fitted explainers. A :class:`PermutationImportance` among them has
+        measured on the rows held out.
     return_indices : bool, default=False
         Whether to keep the rows of each fold.
     error_score : "raise" or float, default=nan

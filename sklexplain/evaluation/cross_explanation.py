@@ -35,6 +35,7 @@ class CrossExplanation:
     scores : dict of ndarray of shape (n_folds,)
         ``test_score`` (or ``test_<name>`` of several scorers), ``fit_time`` and ``score_time`` as
         of :func:`~sklearn.model_selection.cross_validate`, and ``explain_time``; times in seconds.
+        Permutation importance measures while it fits, and its time is in ``fit_time``.
     rows : ndarray of int, shape (n_held_out,)
         Positions in X of the rows that were held out; of attributions, those that the explanation
         holds.

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 
 from ..core.explanation import Explanation
 from ..core.workers import run_tasks
+from ..explainers.permutation import PermutationImportance
 from .cross_folds import (
     Split,
     check_classes,
@@ -189,6 +190,11 @@ def _run(rows: tuple[Any, Any], fold: _Fold, estimator: Any) -> _Outcome:
     fit_params = _check_method_params(X, fold.fit_params, indices=train)
     score_params = _check_method_params(X, fold.score_params, indices=test)
     weights = _check_method_params(X, fold.fit_params, indices=test).get("sample_weight")
+    weights = _measuring_weights(explainer_inside(estimator)[1], weights)
+    # Else it would measure on its training rows first, for nothing.
+    measures_in_fit = isinstance(estimator, PermutationImportance) and estimator.cv is None
+    if measures_in_fit:
+        fit_params |= {"X_val": X_test, "y_val": y_test, "sample_weight_val": weights}
     try:
         started = perf_counter()
         estimator.fit(X_train, y_train, **fit_params)
@@ -198,7 +204,10 @@ def _run(rows: tuple[Any, Any], fold: _Fold, estimator: Any) -> _Outcome:
             scores = _score(estimator, X_test, y_test, fold.scorer, score_params, fold.error_score)
             scores = scores if isinstance(scores, dict) else {"score": scores}
         scored = perf_counter()
-        explanation = _explained(estimator, X_test, y_test, weights)
+        if measures_in_fit:
+            explanation = estimator.explanation_
+        else:
+            explanation = _explained(estimator, X_test, y_test, weights)
         explained = perf_counter()
     except Exception as error:
         error.add_note(
@@ -215,6 +224,16 @@ def _run(rows: tuple[Any, Any], fold: _Fold, estimator: Any) -> _Outcome:
     return _Outcome(explanation, scores, estimator if fold.keep_estimator else None)
 
 
+def _measuring_weights(explainer: Any, weights: Any) -> Any:
+    """Return the weights of held-out rows that the explainer measures with, if it does at all."""
+    if weights is None or not takes(explainer.explain, "sample_weight"):
+        return None
+    if isinstance(explainer, PermutationImportance):
+        # Its scorer may have asked for none.
+        return explainer._routed({"sample_weight": weights}).scorer.score.get("sample_weight")
+    return weights
+
+
 def _explained(estimator: Any, X: Any, y: Any, weights: Any) -> Explanation:
     """Explain rows by a fitted explainer, or by one that stands behind fitted steps."""
     steps, explainer = explainer_inside(estimator)
@@ -222,7 +241,7 @@ def _explained(estimator: Any, X: Any, y: Any, weights: Any) -> Explanation:
     for step in steps:
         rows = step.transform(rows)
     arguments = {"y": y} if takes(explainer.explain, "y") else {}
-    if weights is not None and takes(explainer.explain, "sample_weight"):
+    if weights is not None:
         arguments["sample_weight"] = weights
     explanation = explainer.explain(rows, **arguments)
     if not isinstance(explanation, Explanation):

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -19,7 +20,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklexplain import LIME, Explanation, KernelSHAP, cross_explain, make_players, plot
 from sklexplain.evaluation.agreement import corrected_sem, kendall_w, top_k_jaccard
@@ -249,6 +250,37 @@ class TestExplainers:
             for train, test in FOLDS.split(X)
         ]
         np.testing.assert_array_equal(result.scores["test_score"], scores)
+
+    def test_weights_that_its_scorer_did_not_ask_for_stay_away(self):
+        weights = rng.uniform(0.1, 3, size=45)
+        with config_context(enable_metadata_routing=True):
+            scorer = get_scorer("r2").set_score_request(sample_weight=False)
+            model = Ridge().set_fit_request(sample_weight=True)
+            explainer = permutation(model, scoring=scorer)
+            arguments = {"cv": FOLDS, "scoring": scorer, "params": {"sample_weight": weights}}
+            results = [
+                cross_explain(explainer, X, y, **arguments),
+                cross_explain(make_pipeline(FunctionTransformer(), explainer), X, y, **arguments),
+            ]
+            for fold, (train, test) in enumerate(FOLDS.split(X)):
+                fitted = clone(explainer).fit(X[train], y[train], sample_weight=weights[train])
+                drops = fitted.explain(X[test], y[test]).importances()
+                for result in results:
+                    np.testing.assert_array_equal(result.importances_[fold], drops)
+
+    def test_permutation_importance_runs_no_more_rows_than_it_measures_on(self):
+        n_rows = []
+
+        class Counting(Ridge):
+            def predict(self, X):
+                n_rows.append(len(X))
+                return super().predict(X)
+
+        result = cross_explain(permutation(Counting()), X, y, cv=FOLDS, return_estimator=True)
+        # Each row once to be scored, once as it is, and with each of 4 players permuted 3 times.
+        assert sum(n_rows) == 45 * (1 + 1 + 4 * 3)
+        for fitted, importances in zip(result.estimators, result.importances_, strict=True):
+            np.testing.assert_array_equal(fitted.importances_, importances)
 
     def test_several_scorers(self):
         scoring = ["neg_mean_absolute_error", "r2"]

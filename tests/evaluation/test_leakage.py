@@ -165,7 +165,8 @@ def learned(explainer, rows, target, cv, fold, probe):
         return np.concatenate(
             [explanation.values.ravel(), explanation.base_values, fitted.importances_]
         )
-    return np.concatenate([fitted.predict(probe), fitted.importances_])
+    drops = fitted.explain(probe, probe[:, 0]).values
+    return np.concatenate([fitted.predict(probe), drops.ravel()])
 
 
 def scaled(model):
