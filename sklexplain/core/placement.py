@@ -10,6 +10,7 @@ it, as are estimators from elsewhere; whoever knows better says so with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .adapters import innermost, torch_module, uses_torch
@@ -32,20 +33,41 @@ def prefers_threads(estimator: Any) -> bool:
     bool
     """
     core = innermost(estimator)
-    return uses_torch(core) or _is_of_scikit_learn(core)
+    if uses_torch(core):
+        return True
+    return type(core).__name__ not in _KEEP_THE_LOCK and _is_of_scikit_learn(core, prefers_threads)
 
 
-def _is_of_scikit_learn(core: Any) -> bool:
-    """Whether all that predicts is scikit-learn's own code, outside Python's lock."""
+def _is_of_scikit_learn(core: Any, holds_for: Callable[[Any], bool]) -> bool:
+    """Whether something holds for all that predicts in an estimator of scikit-learn's."""
     if not type(core).__module__.startswith("sklearn."):
-        return False
-    if type(core).__name__ in _KEEP_THE_LOCK:
         return False
     # Votes, stacks and bags are as fit as their members.
     parts = getattr(core, "estimators_", None)
     members = list(parts[:_MOST_MEMBERS]) if isinstance(parts, list) else []
     members += [getattr(core, name) for name in _MEMBERS if hasattr(core, name)]
-    return all(prefers_threads(member) for member in members if not isinstance(member, str))
+    return all(holds_for(member) for member in members if not isinstance(member, str))
+
+
+def takes_any_float(estimator: Any) -> bool:
+    """Whether an estimator is known to take float64 rows where it was given float32.
+
+    Then all arithmetic on rows can be done in float64, so that both types give the same numbers.
+    Functions and skorch's nets may insist on the type that they were made for.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, torch module or function
+
+    Returns
+    -------
+    bool
+    """
+    core = innermost(estimator)
+    if torch_module(core) is not None:
+        # The package's own estimators and bare modules are run by code that converts.
+        return core is torch_module(core) or type(core).__module__.startswith("sklexplain.")
+    return _is_of_scikit_learn(core, takes_any_float)
 
 
 def workers_for(estimator: Any, n_jobs: int | None) -> int | None:

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory, column_or_1d
 
 from .._version import __version__
 from ..core.adapters import as_estimator, is_plain, unwrapped
+from ..core.placement import takes_any_float
 from ..core.players import Players, make_players
 from ..core.tables import RowCodec, as_pandas
 from .diagram import DiagramMixin
@@ -108,6 +109,7 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         """
         _check_is_model(self.estimator)
         memory = checked_memory(self.memory)
+        X = as_pandas(X)
         if is_classifier(self) and np.asarray(y).shape[1:] == (1,):
             y = column_or_1d(y, warn=True)
         codec = RowCodec.from_rows(X)
@@ -121,7 +123,7 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         self.window_steps_, self.explained_estimator_ = split_at_windows(self.estimator_)
         # Past the windows the estimator takes plain arrays.
         self.codec_ = RowCodec.from_rows(self._windowed(X)) if self.window_steps_ else codec
-        rows = self.codec_.encode(self._windowed(X))
+        rows = self._in_one_type(self.codec_.encode(self._windowed(X)))
         self.row_shape_ = rows.shape[1:]
         self._refuse_missing(rows)
         self.players_ = self._make_players(rows.shape[1:], X)
@@ -161,7 +163,7 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         The codec is not that of `fit` where X has categories that `fit` did not see.
         """
         codec = self.codec_ if self.window_steps_ else self.codec_.extended(X)
-        rows = codec.encode(self._windowed(X), name)
+        rows = self._in_one_type(codec.encode(self._windowed(X), name))
         if rows.shape[1:] != self.row_shape_:
             if rows.ndim == 2 and len(self.row_shape_) == 1:
                 raise ValueError(
@@ -175,6 +177,13 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         if hasattr(self, "explained_estimator_"):
             self._refuse_missing(rows, name)
         return rows, codec
+
+    def _in_one_type(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows in float64 where the estimator takes them, so that float32 rounds nothing."""
+        estimator = getattr(self, "explained_estimator_", None)
+        if estimator is None or not takes_any_float(estimator):
+            return rows
+        return rows.astype(np.float64, copy=False)
 
     def _refuse_missing(self, rows: np.ndarray, name: str = "X") -> None:
         if not self.codec_.categories and not allows_nan(self.explained_estimator_):
