@@ -25,7 +25,8 @@ class Background:
     Raises
     ------
     ValueError
-        If there is no row, or if the weights do not fit.
+        If there is no row, if rows are neither of a table nor windows or hold text, or if the
+        weights do not fit.
 
     Examples
     --------
@@ -41,9 +42,14 @@ class Background:
 
     def __post_init__(self) -> None:
         rows = np.asarray(self.rows)
-        if rows.ndim < 2 or len(rows) == 0:
+        if rows.ndim not in (2, 3) or rows.size == 0:
             raise ValueError(
                 f"background has shape {rows.shape}; it needs at least one row, shaped as X is"
+            )
+        if rows.dtype.kind not in "biufO":
+            raise ValueError(
+                f"background holds {rows.dtype}, which are no numbers; give columns of text as a "
+                "DataFrame to the explainer's background"
             )
         weights = np.ones(len(rows)) if self.weights is None else np.asarray(self.weights, float)
         if weights.shape != (len(rows),):
