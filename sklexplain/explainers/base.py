@@ -110,7 +110,6 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         _check_is_model(self.estimator)
         memory = checked_memory(self.memory)
         X = as_pandas(X)
-        X = as_pandas(X)
         if is_classifier(self) and np.asarray(y).shape[1:] == (1,):
             y = column_or_1d(y, warn=True)
         codec = RowCodec.from_rows(X)
