@@ -125,9 +125,10 @@ def comparison_picture(
     in_time = players.level == "timestep"
     display = ComparisonDisplay(importances, players.names, in_time=in_time)
     n_bars = len(importances) * min(players.n_players, max(5, min(12, 30 // len(importances))))
-    large = require_matplotlib().rc_context({"font.size": 10.5})
-    with svg_axes((6.2, min(1.2 + 0.13 * max(n_bars, 9), 5.0))) as ax, large:
+    large = require_matplotlib().rc_context({"font.size": 11.5})
+    with svg_axes((5.6, min(1.3 + 0.13 * max(n_bars, 9), 5.0))) as ax, large:
         display.plot(ax, title=title)
+        display.ax_.locator_params(axis="x", nbins=3)
         for text in display.texts_:
             # On a pale cell, which stays pale on dark ground: not the page's own ink.
             if text.get_color() == INK:
