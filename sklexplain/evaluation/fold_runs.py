@@ -107,13 +107,26 @@ def explained_folds(
     classes = []
     if y is not None and is_classifier(explainer) and np.ndim(y) == 1:
         classes = [str(label) for label in np.unique(np.asarray(y))]
-    scores = [outcome.scores for outcome in outcomes]
     return FoldRuns(
         splits,
         with_same_outputs([outcome.explanation for outcome in outcomes], classes),
-        {name: np.array([of_fold[name] for of_fold in scores]) for name in scores[0]},
+        _score_table([outcome.scores for outcome in outcomes]),
         [outcome.estimator for outcome in outcomes],
     )
+
+
+def _score_table(of_folds: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """Return an array a name.
+
+    A scorer that returns several numbers by name leaves the single ``test_score`` where it failed.
+    """
+    names = list(dict.fromkeys(name for of_fold in of_folds for name in of_fold))
+    if any("test_score" not in of_fold for of_fold in of_folds) and "test_score" in names:
+        names.remove("test_score")
+    return {
+        name: np.array([of_fold.get(name, of_fold.get("test_score")) for of_fold in of_folds])
+        for name in names
+    }
 
 
 def _routed(

@@ -113,6 +113,22 @@ class TestScores:
         with pytest.raises(RuntimeError, match="no score"):
             cross_explain(explainer, X, y, cv=3, scoring=failing, error_score="raise")
 
+    @pytest.mark.parametrize("failing_fold", [0, 2])
+    def test_a_scorer_of_several_numbers_that_fails_in_one_fold(self, failing_fold):
+        first_rows = [X[test][0] for _, test in FOLDS.split(X)]
+
+        def scorer(estimator, rows, target):
+            if np.array_equal(rows[0], first_rows[failing_fold]):
+                raise RuntimeError("no score")
+            return {"one": 1.0, "two": 2.0}
+
+        with pytest.warns(UserWarning, match="Scoring failed"):
+            result = cross_explain(ATTRIBUTIONS["KernelSHAP"], X, y, cv=FOLDS, scoring=scorer)
+        failed = np.arange(4) == failing_fold
+        np.testing.assert_array_equal(result.scores["test_one"], np.where(failed, np.nan, 1))
+        np.testing.assert_array_equal(result.scores["test_two"], np.where(failed, np.nan, 2))
+        assert "test_score" not in result.scores
+
     def test_kept_estimators_and_rows(self):
         result = cross_explain(
             ATTRIBUTIONS["KernelSHAP"], X, y, cv=FOLDS, return_estimator=True, return_indices=True
