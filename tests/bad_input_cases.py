@@ -914,7 +914,7 @@ def evaluation() -> list[Refused]:
             "cross_explain: short y",
             lambda: sx.cross_explain(recording, X, Y[:5]),
             ValueError,
-            "inconsistent",
+            "y has 5 entries",
         ),
         Refused(
             "cross_explain: no rows",
