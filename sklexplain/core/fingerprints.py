@@ -70,6 +70,15 @@ class _Fingerprinter(Hasher):
     def memoize(self, obj: Any) -> None:
         """Remember nothing: whether equal parts are one object changes when they are pickled."""
 
+    def _batch_setitems(self, items: Any, *arguments: Any) -> None:
+        """Put keys in an order; joblib's own way takes what a value raises for a key's fault."""
+        listed = list(items)
+        try:
+            listed.sort(key=lambda item: item[0])
+        except TypeError:
+            listed.sort(key=lambda item: fingerprint(item[0]))
+        super(Hasher, self)._batch_setitems(iter(listed), *arguments)
+
     def save(self, obj: Any) -> None:
         if isinstance(obj, np.ndarray):
             self._save_array(obj)
