@@ -132,8 +132,10 @@ def shortened_apart(names: Sequence[str], most: int = 28) -> list[str]:
 
 def _tell_apart(places: Sequence[int], names: list[str], short: list[str], most: int) -> None:
     """Cut different names of the same short form around the first letter that differs."""
-    for text in {short[place] for place in places}:
-        alike = [place for place in places if short[place] == text]
+    groups: dict[str, list[int]] = {}
+    for place in places:
+        groups.setdefault(short[place], []).append(place)
+    for alike in groups.values():
         if len({names[place] for place in alike}) == 1:
             continue
         letters = zip_longest(*(names[place] for place in alike))

@@ -1,7 +1,7 @@
 """Names beside pictures, which have little room."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
@@ -26,6 +26,7 @@ def test_numbers_stay_whole_and_names_that_fit_stay_as_they_are():
     others=st.lists(st.lists(st.sampled_from(["plant ", "7", "8", "x"]), max_size=12), min_size=1),
     most=st.integers(12, 30),
 )
+@settings(max_examples=500)
 def test_different_names_look_different_and_fit(parts, others, most):
     names = ["".join(parts), *("".join(parts + other) for other in others)]
     short = shortened_apart(names, most)
