@@ -129,3 +129,22 @@ def test_the_browser_asks_the_network_for_nothing(page, unescaped, tmp_path):
     control = tmp_path / "control.html"
     control.write_text(unescaped, "utf-8")
     assert "http://unescaped.invalid/x.png" in requests_of_the_page(control, tmp_path / "control")
+
+
+@needs_browser
+def test_pictures_are_seen_whole_on_a_phone(page, tmp_path):
+    width = 360
+    outer = tmp_path / "phone.html"
+    outer.write_text(
+        f'<iframe style="width:{width}px;height:800px;border:0" src="{page.as_uri()}"></iframe>'
+        "<script>onload = () => { const inner = document.querySelector('iframe').contentDocument;"
+        "const edges = [...inner.querySelectorAll('figure svg')].map("
+        "picture => picture.getBoundingClientRect().right);"
+        "document.body.dataset.edges = [inner.documentElement.scrollWidth, ...edges]; }</script>",
+        "utf-8",
+    )
+    dom = dumped_dom(outer, tmp_path / "profile", "--allow-file-access-from-files")
+    found = re.search(r'data-edges="([^"]+)"', dom)
+    edges = [float(edge) for edge in found[1].split(",")]
+    assert len(edges) > 6
+    assert max(edges) <= width
