@@ -157,11 +157,12 @@ def warn_unreadable(path: Path, error: Exception) -> None:
 
 
 def _same(kept: np.ndarray, answers: np.ndarray, tolerance: float) -> bool:
+    """Whether one model may have given both; a row at which it failed once says nothing."""
     if kept.shape != answers.shape:
         return False
-    sizes = np.abs(kept[np.isfinite(kept)])
-    largest = sizes.max() if sizes.size else 0.0
-    return np.allclose(kept, answers, rtol=0, atol=tolerance * largest, equal_nan=True)
+    both = np.isfinite(kept) & np.isfinite(answers)
+    largest = np.abs(kept[both]).max(initial=0.0)
+    return np.allclose(kept[both], answers[both], rtol=0, atol=tolerance * largest)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -335,7 +335,8 @@ class KernelSHAP(AttributionExplainer):
 
     def _learned(self) -> Any:
         background = self.background_
-        return background.rows, background.weights, self.max_evals_, self.solver_.design_seed
+        drawn = None if self.enumerates else self.solver_.design_seed
+        return background.rows, background.weights, self.max_evals_, drawn
 
     def _model(self, codec: RowCodec | None = None) -> Model:
         return Model(
