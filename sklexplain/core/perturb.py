@@ -24,7 +24,7 @@ from .workers import check_not_cancelled, run_tasks
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
 _LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
-_TASKS_PER_WORKER = 8
+_TASKS_PER_WORKER = 4
 
 
 def evaluate(

@@ -1,11 +1,14 @@
 """Placement: whether a model runs in threads or in processes, and among how many of them.
 
 Threads start at once and copy nothing, but only one of them at a time may hold Python's lock. So
-they serve models that let go of it while they compute. ``benchmarks/parallel_speed.py`` measures
-which do: torch modules, and of scikit-learn all but the gradient boosting that is not histogram
-based, which keeps the lock through all its trees. Functions of the user's own are taken to keep
-it, as are estimators from elsewhere; whoever knows better says so with
-``joblib.parallel_config(backend="threading")``.
+they serve models that let go of it while they compute: torch modules, and of scikit-learn nearly
+all but the gradient boosting that is not histogram based, which keeps the lock through all its
+trees (``tests/core/test_placement.py`` measures it). Left out are those of scikit-learn that start
+workers of their own when they predict, forests among them: that sets and restores the filters of
+warnings, which belong to the whole process, and threads that do so at the same time lose them.
+
+Functions of the user's own are taken to keep the lock, as are estimators from elsewhere; whoever
+knows better says so with ``joblib.parallel_config(backend="threading")``.
 """
 
 from __future__ import annotations
@@ -35,7 +38,14 @@ def prefers_threads(estimator: Any) -> bool:
     core = innermost(estimator)
     if uses_torch(core):
         return True
-    return type(core).__name__ not in _KEEP_THE_LOCK and _is_of_scikit_learn(core, prefers_threads)
+    if type(core).__name__ in _KEEP_THE_LOCK or _starts_workers(core):
+        return False
+    return _is_of_scikit_learn(core, prefers_threads)
+
+
+def _starts_workers(core: Any) -> bool:
+    # Linear models do so when they are fitted only.
+    return hasattr(core, "n_jobs") and not type(core).__module__.startswith("sklearn.linear_model.")
 
 
 def _is_of_scikit_learn(core: Any, holds_for: Callable[[Any], bool]) -> bool:

@@ -16,10 +16,10 @@ from typing import Any
 from uuid import uuid4
 
 import cloudpickle
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky import reusable_executor
 from joblib.parallel import get_active_backend
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn import config_context, get_config
 from threadpoolctl import ThreadpoolController
 
 # What a worker process keeps of the things that were sent to it: that of the run, and of the last.
@@ -84,6 +84,9 @@ def run_tasks(
         if not tasks:
             return
     cancelled = threading.Event()
+    # Not by scikit-learn's own Parallel, which also carries the filters of warnings: these belong
+    # to the whole process, and threads that set and restore them lose them.
+    settings = get_config()
     with ExitStack() as stack:
         if getattr(backend, "supports_sharedmem", False):
             sent: Any = _InPlace(shared, cancelled)
@@ -101,7 +104,7 @@ def run_tasks(
             # Arrays from a memory map are read-only, and slow for functions that go row by row.
             max_nbytes=None,
             return_as="generator" if backend.supports_return_generator else "list",
-        )(delayed(_run_task)(function, sent, (task,)) for task in tasks)
+        )(delayed(_run_task)(function, sent, (task,), settings) for task in tasks)
 
 
 def _is_configured() -> bool:
@@ -145,14 +148,24 @@ def check_not_cancelled() -> None:
         raise CancelledRun
 
 
-def _run_task(function: Callable[..., Any], sent: Any, task: tuple[tuple[Any, ...]]) -> Any:
+def _run_task(
+    function: Callable[..., Any],
+    sent: Any,
+    task: tuple[tuple[Any, ...]],
+    settings: dict[str, Any],
+) -> Any:
     if isinstance(sent, _InPlace):
         if sent.cancelled.is_set():
             raise CancelledRun
         _here.cancelled = sent.cancelled
     value = sent.value if isinstance(sent, _InPlace | _Parcel) else sent
     try:
-        with _one_torch_thread(), _one_openmp_thread(sent), _at_work(sent):
+        with (
+            config_context(**settings),
+            _one_torch_thread(),
+            _one_openmp_thread(sent),
+            _at_work(sent),
+        ):
             return function(value, *task[0])
     finally:
         _here.cancelled = None
