@@ -73,10 +73,11 @@ class Archive(Mapping[str, np.ndarray]):
         try:
             self._zip = zipfile.ZipFile(self._file)
             self._members = _checked_members(self._zip.infolist(), max_bytes)
+        except ValueError:
+            self._file.close()
+            raise
         except Exception as error:
             self._file.close()
-            if isinstance(error, ValueError | OSError):
-                raise
             # A foreign or damaged file can fail in every part of zipfile's reader.
             raise ValueError(f"it is no npz file: {error!r}") from error
 
@@ -96,7 +97,7 @@ class Archive(Mapping[str, np.ndarray]):
         try:
             with self._zip.open(member) as stream:
                 return _read_array(stream, member)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
             raise ValueError(f"{member.filename} is damaged: {error}") from error
 
     def __iter__(self) -> Iterator[str]:

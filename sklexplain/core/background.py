@@ -51,7 +51,12 @@ class Background:
                 f"background holds {rows.dtype}, which are no numbers; give columns of text as a "
                 "DataFrame to the explainer's background"
             )
-        weights = np.ones(len(rows)) if self.weights is None else np.asarray(self.weights, float)
+        try:
+            weights = np.asarray(
+                np.ones(len(rows)) if self.weights is None else self.weights, float
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"background weights must be numbers: {error}") from error
         if weights.shape != (len(rows),):
             raise ValueError(
                 f"background has {len(rows)} rows, but weights of shape {weights.shape}"

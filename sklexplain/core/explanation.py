@@ -86,8 +86,11 @@ class Explanation:
 
     def __post_init__(self) -> None:
         for name in ("values", "base_values", "predictions", "std_errors"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+            given = getattr(self, name)
+            if given is None and name != "std_errors":
+                raise TypeError(f"{name} is missing; give an array of numbers")
+            if given is not None:
+                object.__setattr__(self, name, _as_floats(given, name))
         for name in ("data", "index", "conditions"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name)))
@@ -402,6 +405,13 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Show the values of one row, or the importances, as a small table with bars."""
         return html_table(self)
+
+
+def _as_floats(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers: {error}") from error
 
 
 def _positions(key: Any, names: tuple[str, ...], what: str) -> list[int]:

@@ -225,6 +225,10 @@ def make_players(
     >>> make_players({"price": ["open", "close"]}, (3,), ["open", "close", "volume"]).names
     ('price', 'volume')
     """
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise TypeError(
+            f"shape={shape!r} must be that of one sample: (n_columns,) or (n_timesteps, n_features)"
+        )
     shape = tuple(int(size) for size in shape)
     if len(shape) not in (1, 2):
         raise ValueError(
