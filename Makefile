@@ -6,12 +6,14 @@ METADATA := setup.cfg pyproject.toml constraints.txt
 OUT    ?= sklexplain-demo
 NOTEBOOKS ?= $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help demo test notebooks lint format clean
+.PHONY: help demo test notebooks bench bench-quick lint format clean
 
 help:
 	@echo "make demo       explain a GRU on real share prices; writes $(OUT)/report.html"
 	@echo "make test       run the tests"
 	@echo "make notebooks  run the notebooks from top to bottom; their files stay as they are"
+	@echo "make bench      measure everything beside its peers; writes benchmarks/RESULTS.md (20 minutes)"
+	@echo "make bench-quick  the same with fewer rows and rounds; writes build/bench-quick (2 minutes)"
 	@echo "make lint       check format, style and types"
 	@echo "make format     rewrite the files in the project's format"
 	@echo "make clean      remove $(VENV) and caches"
@@ -34,6 +36,13 @@ test: $(VENV)/.installed-test
 # Nothing is written: a notebook that fails shows its cell and its error, and make stops.
 notebooks: $(VENV)/.installed-notebooks
 	$(BIN)/jupyter-execute --timeout=120 --kernel_name=python3 $(NOTEBOOKS)
+
+# Both fail if a row did, and keep the others.
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/suite.py
+
+bench-quick: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/suite.py --quick
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

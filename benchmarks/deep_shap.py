@@ -1,33 +1,28 @@
 """DeepSHAP beside shap.DeepExplainer and captum.DeepLiftShap on equal work.
 
-Every method explains the same rows against the same background, all cells, one output. Runs take
-turns, so that a machine that slows down slows all of them. The gap is the largest distance of a
-row's contributions from what they must add up to, and the error the distance of the contributions
-of whole features from their exact SHAP values (all 16 coalitions of 4 features against every
-background row), both relative to the largest value of what they are compared with and to its
-norm, respectively.
+Every method explains the same rows against the same background, all cells, one output, and builds
+its explainer within the time. Runs take turns.
 
     python benchmarks/deep_shap.py [--rounds 5] [--threads 1]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import statistics
-import time
-import warnings
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import captum
 import numpy as np
 import shap
 import torch
 from captum.attr import DeepLiftShap
+from comparisons import NOT_SLOWER, Comparison, Effort, Side, faster
+from report import run_alone
+from side_by_side import in_turn
 from torch import nn
 
+from sklexplain import DeepSHAP
 from sklexplain.solvers.coalitions import all_coalitions
-from sklexplain.solvers.deeplift import deeplift
 from sklexplain.solvers.shapley import exact_shapley
 
 N_ROWS, N_BACKGROUND, N_EXACT = 100, 100, 20
@@ -70,11 +65,11 @@ def perceptron():
     )  # fmt: skip
 
 
-CASES = {
-    "LSTM 2x64": lambda: Recurrent(nn.LSTM),
-    "GRU 2x64": lambda: Recurrent(nn.GRU),
-    "MLP 2x64": perceptron,
-    "Conv 2x32": Convolutional,
+NETS = {
+    "LSTM 2×64": lambda: Recurrent(nn.LSTM),
+    "GRU 2×64": lambda: Recurrent(nn.GRU),
+    "feed-forward 2×64": perceptron,
+    "convolutional 2×32": Convolutional,
 }
 
 
@@ -97,8 +92,46 @@ def trained(make, X, y):
     return net.eval()
 
 
+TITLE = "DeepSHAP"
+NOTE = f"""
+{N_ROWS} rows × {N_BACKGROUND} background rows of {N_TIMESTEPS} × {N_FEATURES} cells, all pairs,
+trained float32 nets. *error*: the L2 distance of the contributions of whole features from their
+exact SHAP values (all coalitions of the {N_FEATURES} features against every background row, first
+{N_EXACT} rows), relative to their length. *completeness gap*: the largest distance of a row's
+contributions from what they must add up to, relative to the largest such sum. Both are ours /
+theirs; a method with a large gap is fast at something else.
+"""
+CASES = list(NETS)
+QUICK_CASES = CASES[:1]
+
+
+@dataclass(frozen=True)
+class WithGap(Comparison):
+    """A comparison that also tells how far contributions are from adding up.
+
+    Parameters
+    ----------
+    gaps : tuple of float
+        Ours and theirs.
+    """
+
+    gaps: tuple[float, float] = (0.0, 0.0)
+
+    HEADER: ClassVar[list[str]] = [*Comparison.HEADER, "completeness gap"]
+
+    def cells(self) -> list[str]:
+        """Return the line of the table."""
+        return [*super().cells(), " / ".join(f"{gap:.1e}" for gap in self.gaps)]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON knows it."""
+        return super().record() | {"completeness_gap": self.gaps}
+
+
 def explain_here(net, rows, background):
-    return deeplift(net, rows, background).values[..., 0]
+    explainer = DeepSHAP(net, players="cell", background=background.numpy())
+    values = explainer.fit(background.numpy()).explain(rows.numpy()).values
+    return torch.from_numpy(values).reshape(rows.shape)
 
 
 def explain_shap(net, rows, background):
@@ -110,7 +143,11 @@ def explain_captum(net, rows, background):
     return DeepLiftShap(net).attribute(rows, background, target=0).detach()
 
 
-METHODS = {"sklexplain": explain_here, "shap": explain_shap, "captum": explain_captum}
+METHODS = {
+    "sklexplain": explain_here,
+    "shap.DeepExplainer": explain_shap,
+    "captum.DeepLiftShap": explain_captum,
+}
 
 
 def exact_values(net, rows, background):
@@ -125,54 +162,44 @@ def exact_values(net, rows, background):
     return torch.as_tensor(exact_shapley(values)[..., 0])
 
 
-def measure(name, net, rows, background, n_rounds):
+def compare(name: str, effort: Effort) -> list[Comparison]:
+    X, y = make_data()
+    net = trained(NETS[name], X, y)
+    rows, background = X[:N_ROWS], X[-N_BACKGROUND:]
     with torch.inference_mode():
         expected = (net(rows) - net(background).mean(0))[:, 0].double()
     exact = exact_values(net, rows[:N_EXACT], background)
-    times = {method: [] for method in METHODS}
-    results = {}
-    for explain in METHODS.values():
-        explain(net, rows[:2], background)
-    for _ in range(n_rounds):
-        for method, explain in METHODS.items():
-            start = time.perf_counter()
+    results, runs = {}, {}
+    for method, explain in METHODS.items():
+
+        def run(method=method, explain=explain):
             results[method] = explain(net, rows.clone(), background.clone()).double()
-            times[method].append(time.perf_counter() - start)
-    for method, values in results.items():
-        gap = (values.flatten(1).sum(1) - expected).abs().max() / expected.abs().max()
-        error = (values.sum(1)[:N_EXACT] - exact).norm() / exact.norm()
-        ratios = [a / b for a, b in zip(times[method], times["sklexplain"], strict=True)]
-        print(
-            f"{name:<10} {method:<11} {statistics.median(times[method]):8.3f} "
-            f"{min(times[method]):7.3f}-{max(times[method]):<7.3f} "
-            f"{statistics.median(ratios):6.1f} {gap:11.1e} {error:9.3f}"
+
+        explain(net, rows[:2].clone(), background.clone())
+        runs[method] = run
+    times = in_turn(runs, effort.n_rounds)
+    gaps = {
+        method: float((values.flatten(1).sum(1) - expected).abs().max() / expected.abs().max())
+        for method, values in results.items()
+    }
+    errors = {
+        method: float((values.sum(1)[:N_EXACT] - exact).norm() / exact.norm())
+        for method, values in results.items()
+    }
+    ours, *peers = METHODS
+    recurrent = name.startswith(("LSTM", "GRU"))
+    return [
+        WithGap(
+            name,
+            f"{N_ROWS * N_BACKGROUND:,} pairs",
+            Side(ours, times[ours], error=errors[ours]),
+            Side(peer, times[peer], error=errors[peer]),
+            faster(5) if recurrent else NOT_SLOWER,
+            gaps=(gaps[ours], gaps[peer]),
         )
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore")
-    print(
-        f"{platform.machine()}, {os.cpu_count()} processors, {options.threads} thread(s); "
-        f"Python {platform.python_version()}, torch {torch.__version__}, shap {shap.__version__}, "
-        f"captum {captum.__version__}\n"
-        f"{N_ROWS} rows x {N_BACKGROUND} background rows of {N_TIMESTEPS} x {N_FEATURES} cells, "
-        f"float32, seed {SEED}, {N_STEPS} training steps; {options.rounds} rounds in turn; exact "
-        f"SHAP values of the first {N_EXACT} rows\n"
-    )
-    print(
-        f"{'net':<10} {'method':<11} {'median s':>8} {'from-to':^15} {'ratio':>6} "
-        f"{'gap':>11} {'error':>9}"
-    )
-    X, y = make_data()
-    for name, make in CASES.items():
-        net = trained(make, X, y)
-        measure(name, net, X[:N_ROWS], X[-N_BACKGROUND:], options.rounds)
+        for peer in peers
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(sys.modules[__name__])

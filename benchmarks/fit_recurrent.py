@@ -1,25 +1,24 @@
 """What an estimator's `fit` costs beside a plain torch loop that takes the same steps.
 
 The plain loop starts from the same weights, shuffles in the same order, clips, validates and
-copies its best weights like the estimator, on data that are already standardised; the last column
-shows that both arrive at the same validation loss. Runs take turns, so that a machine that
-slows down slows all of them.
+copies its best weights like the estimator, on data that are already standardised; both arrive at
+the same validation loss. Runs take turns.
 
-    python benchmarks/fit_recurrent.py [--pairs 5] [--threads 1]
+    python benchmarks/fit_recurrent.py [--rounds 5] [--threads 1]
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import os
-import platform
-import statistics
-import time
+import sys
+from functools import partial
 
 import numpy as np
 import skorch
 import torch
+from comparisons import Comparison, Effort, Side, at_most
+from report import run_alone
+from side_by_side import in_turn
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
@@ -31,12 +30,21 @@ from sklexplain.inference import rows_per_batch
 N_ROWS, N_TIMESTEPS, N_FEATURES, N_EPOCHS = 2000, 20, 5, 8
 N_VALID = N_ROWS // 10
 BATCH_SIZE, LR, SEED = 128, 1e-3, 0
-CASES = [
-    ("GRU 16", GRURegressor, nn.GRU, 16, 1),
-    ("GRU 32", GRURegressor, nn.GRU, 32, 1),
-    ("GRU 64", GRURegressor, nn.GRU, 64, 1),
-    ("LSTM 2x64", LSTMRegressor, nn.LSTM, 64, 2),
-]
+NETS = {
+    "GRU 16": (GRURegressor, nn.GRU, 16, 1),
+    "GRU 32": (GRURegressor, nn.GRU, 32, 1),
+    "GRU 64": (GRURegressor, nn.GRU, 64, 1),
+    "LSTM 2×64": (LSTMRegressor, nn.LSTM, 64, 2),
+}
+TITLE = "Fitting the recurrent estimators"
+NOTE = f"""
+{N_ROWS:,} windows of {N_TIMESTEPS} × {N_FEATURES} (the last {N_VALID} validate), {N_EPOCHS} epochs,
+batches of {BATCH_SIZE}. The plain torch loop takes the same steps from the same weights on data
+that are already standardised; skorch fits the same module by its own means. *error*: the best
+validation loss.
+"""
+CASES = list(NETS)
+QUICK_CASES = CASES[1:2]
 
 
 class PlainModule(nn.Module):
@@ -126,6 +134,7 @@ def fit_skorch(X, y, layer, hidden_size, num_layers):
         verbose=0,
     )
     net.fit(X[:-N_VALID], y[:-N_VALID])
+    return min(net.history[:, "valid_loss"])
 
 
 def fit_ours(X, y, estimator, hidden_size, num_layers):
@@ -142,57 +151,32 @@ def fit_ours(X, y, estimator, hidden_size, num_layers):
     return min(model.history_["valid_loss"])
 
 
-def seconds(function, *args):
-    start = time.perf_counter()
-    result = function(*args)
-    return time.perf_counter() - start, result
-
-
-def summary(ratios):
-    return f"{statistics.median(ratios):5.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=5, help="timed rounds a case")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+def compare(name: str, effort: Effort) -> list[Comparison]:
     X, y = make_data()
-    print(
-        f"{platform.machine()} processor, {os.cpu_count()} cores, {args.threads} torch thread(s); "
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
-        f"skorch {skorch.__version__}, numpy {np.__version__}"
-    )
-    print(
-        f"Work: {N_ROWS} windows of {N_TIMESTEPS} x {N_FEATURES} (the last {N_VALID} validate), "
-        f"{N_EPOCHS} epochs, batches of {BATCH_SIZE}; seed {SEED}; medians of {args.pairs} "
-        "rounds taking turns (smallest-largest)"
-    )
-    print(
-        f"{'net':10} {'plain loop s':>12}  {'ours / plain':>18}  {'skorch / plain':>18}  "
-        f"{'valid loss, ours - plain':>24}"
-    )
-    for name, estimator, layer, hidden_size, num_layers in CASES:
-        sizes = (hidden_size, num_layers)
-        runs = [(fit_plain, layer), (fit_ours, estimator), (fit_skorch, layer)]
-        for function, what in runs:
-            function(X, y, what, *sizes)
-        plain_times, ours, others = [], [], []
-        for turn in range(args.pairs):
-            # Whoever goes first finds the caches as the last one left them, so they alternate.
-            order = runs[:: 1 if turn % 2 else -1]
-            timed = {function: seconds(function, X, y, what, *sizes) for function, what in order}
-            plain_time, plain_loss = timed[fit_plain]
-            our_time, our_loss = timed[fit_ours]
-            plain_times.append(plain_time)
-            ours.append(our_time / plain_time)
-            others.append(timed[fit_skorch][0] / plain_time)
-        print(
-            f"{name:10} {statistics.median(plain_times):12.2f}  {summary(ours):>18}  "
-            f"{summary(others):>18}  {our_loss - plain_loss:24.1e}"
-        )
+    estimator, layer, *sizes = NETS[name]
+    losses = {}
+
+    def run(who, function, what):
+        losses[who] = function(X, y, what, *sizes)
+
+    runs = {
+        "plain": partial(run, "plain", fit_plain, layer),
+        "ours": partial(run, "ours", fit_ours, estimator),
+        "skorch": partial(run, "skorch", fit_skorch, layer),
+    }
+    for warm_up in runs.values():
+        warm_up()
+    assert abs(losses["ours"] - losses["plain"]) < 1e-3, losses
+    times = in_turn(runs, effort.n_rounds)
+    ours = Side("sklexplain", times["ours"], error=losses["ours"])
+    steps = "training steps"
+    plain = Side("a plain torch loop", times["plain"], error=losses["plain"])
+    skorch_alone = Side("skorch alone", times["skorch"], error=losses["skorch"])
+    return [
+        Comparison(name, steps, ours, plain, at_most(1.1)),
+        Comparison(name, steps, ours, skorch_alone, as_part=True),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(sys.modules[__name__])

@@ -108,17 +108,17 @@ def table_game(model, X, n_rows, n_background, seed=0):
     )
 
 
-def forest(n_rows, n_background, seed=0):
-    """Return a random forest on the 12 columns of Friedman's first problem."""
-    X, y = make_friedman1(1000, n_features=12, noise=0.5, random_state=seed)
+def forest(n_rows, n_background, seed=0, n_columns=12):
+    """Return a random forest on Friedman's first problem, of whose columns five matter."""
+    X, y = make_friedman1(1000, n_features=n_columns, noise=0.5, random_state=seed)
     model = RandomForestRegressor(100, random_state=seed).fit(X, y)
     return table_game(model, X, n_rows, n_background, seed)
 
 
-def boosting(n_rows, n_background, seed=0):
-    """Return gradient boosting on a table of 30 columns, of which 10 matter."""
+def boosting(n_rows, n_background, seed=0, n_columns=30):
+    """Return gradient boosting on a table of at least 10 columns, of which 10 matter."""
     rng = np.random.default_rng(seed)
-    X, y = make_friedman1(2000, n_features=30, noise=0.5, random_state=seed)
+    X, y = make_friedman1(2000, n_features=n_columns, noise=0.5, random_state=seed)
     y = y + 3 * X[:, 5] * X[:, 6] + 2 * X[:, 7] + (X[:, 8] > X[:, 9]) + rng.normal(size=2000) / 10
     model = GradientBoostingRegressor(n_estimators=200, max_depth=4, random_state=seed).fit(X, y)
     return table_game(model, X, n_rows, n_background, seed)

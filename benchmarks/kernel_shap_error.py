@@ -112,9 +112,14 @@ class Case:
             if self.enumerated:
                 codes = coalitions @ (1 << np.arange(coalitions.shape[1]))
                 return self.outputs[row, codes, :-1].mean(1)
-            masked = np.where(coalitions[:, None], self.rows[row], self.background)
-            outputs = self.predict(masked.reshape(-1, coalitions.shape[1]))
-            return outputs.reshape(len(coalitions), -1).mean(1)
+            means = []
+            # About as many masked rows at a time as the engine takes.
+            for start in range(0, len(coalitions), 320):
+                part = coalitions[start : start + 320]
+                masked = np.where(part[:, None], self.rows[row], self.background)
+                outputs = self.predict(masked.reshape(-1, coalitions.shape[1]))
+                means.append(outputs.reshape(len(part), -1).mean(1))
+            return np.concatenate(means)
 
         return values
 

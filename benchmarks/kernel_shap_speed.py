@@ -1,8 +1,8 @@
 """KernelSHAP's wall time, overhead and memory beside shap's explainers and bare forward passes.
 
-The time to an error of 3 % on a trained LSTM, each method at the cheapest of a list of budgets
-that reaches it; the overhead over the bare forward passes of as many rows; and the memory that a
-thousand explained rows take beside ten. Runs take turns.
+The time to an error of 3 % on a trained LSTM (:mod:`time_to_error`); the overhead over the bare
+forward passes of as many rows; and the memory that a thousand explained rows take beside ten. Runs
+take turns.
 
     python benchmarks/kernel_shap_speed.py [--rounds 5] [--threads 1]
 """
@@ -17,128 +17,20 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
-from dataclasses import replace
 
 import numpy as np
-import shap
+import time_to_error
 import torch
+from comparisons import Comparison, Effort
 from games import price_lstm
-from kernel_shap_error import N_BACKGROUND, Case, kernel_explainer, ours, permutation_explainer
-from kernel_shap_error import relative_error as error_of
-from shap.utils._legacy import DenseData
+from kernel_shap_error import N_BACKGROUND
 from side_by_side import in_turn, machine, publish, ratios, seconds, table, versions
 from torch import nn
 
 from sklexplain import KernelSHAP
 
-N_ROWS, N_EXACT, N_SEEDS, N_OVERHEAD_ROWS, SEED = 20, 6, 3, 100, 0
-TARGET = 0.03
-OUR_BUDGETS = [100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1500, 2000]
-KERNEL_BUDGETS = [2500, 5000, 6000, 7000, 8000, 9000, 10_000, 12_000, 15_000, 20_000]
-# One permutation of 12 players, forwards and backwards, takes 25 coalitions.
-PERMUTATION_BUDGETS = [2500 * k for k in range(1, 11)]
+N_ROWS, N_OVERHEAD_ROWS, SEED = 20, 100, 0
 MEMORY_ROWS, MEMORY_EVALS = (10, 1000), 2000
-
-
-def cheapest(case, explain, budgets):
-    """Return the least budget whose mean error over rows and seeds is below the target, and it."""
-    for budget in budgets:
-        errors = [error_of(explain(case, budget, seed), case.exact) for seed in range(N_SEEDS)]
-        if np.mean(errors) <= TARGET:
-            return budget, np.mean(errors)
-    raise RuntimeError(f"no budget up to {budgets[-1]} reaches {TARGET}")
-
-
-def run_ours(game, budget):
-    def run():
-        explainer = KernelSHAP(
-            game.model,
-            players=game.players,
-            background=game.background,
-            max_evals=budget,
-            control_variate=None,
-            random_state=SEED,
-        )
-        return explainer.fit(game.background).explain(game.rows).values
-
-    return run
-
-
-def run_kernel_explainer(game, budget):
-    """Return a run of shap's explainer, which knows groups of columns when told so this way."""
-    labels = game.players.ravel()
-    groups = [np.flatnonzero(labels == player) for player in range(game.n_players)]
-    names = [str(player) for player in range(game.n_players)]
-
-    def predict(flat):
-        return game.predict(flat.reshape(-1, *game.players.shape))
-
-    def run():
-        background = DenseData(game.background.reshape(N_BACKGROUND, -1), names, groups)
-        explainer = shap.KernelExplainer(predict, background)
-        return explainer.shap_values(
-            game.rows.reshape(len(game.rows), -1),
-            nsamples=budget // N_BACKGROUND,
-            l1_reg=0,
-            silent=True,
-        )
-
-    return run
-
-
-def run_permutation_explainer(game, budget):
-    """Return a run of shap's explainer, with windows put together from the rows' numbers."""
-    case = Case("", game)
-    sources = np.concatenate([game.background, game.rows]).astype(np.float32)
-    timestep, feature = np.indices(game.players.shape)
-
-    def predict(X):
-        codes = np.where(X < 0, N_BACKGROUND - 1 - X, X).astype(int)
-        return game.predict(sources[codes[:, game.players], timestep, feature])
-
-    def run():
-        masker = shap.maskers.Independent(case.background, max_samples=N_BACKGROUND)
-        explainer = shap.PermutationExplainer(predict, masker, seed=SEED)
-        return explainer(case.rows, max_evals=budget // N_BACKGROUND, silent=True).values
-
-    return run
-
-
-def time_to_target(game, n_rounds):
-    """Return lines of: method, evaluations a row, error, seconds, ratio to ours."""
-    few = np.r_[: N_EXACT // 2, -(N_EXACT // 2) : 0]
-    case = Case("", replace(game, rows=game.rows[few]))
-    methods = {
-        "**sklexplain** KernelSHAP": (ours(), OUR_BUDGETS, lambda b: run_ours(game, b)),
-        "shap KernelExplainer": (
-            kernel_explainer(N_BACKGROUND),
-            KERNEL_BUDGETS,
-            lambda b: run_kernel_explainer(game, b),
-        ),
-        "shap PermutationExplainer": (
-            permutation_explainer,
-            PERMUTATION_BUDGETS,
-            lambda b: run_permutation_explainer(game, b),
-        ),
-    }
-    found = {
-        name: cheapest(case, explain, budgets) for name, (explain, budgets, _) in methods.items()
-    }
-    runs = {name: make(found[name][0]) for name, (_, _, make) in methods.items()}
-    for name, run in runs.items():
-        assert error_of(run()[few], case.exact) < 2 * TARGET, name
-    times = in_turn(runs, n_rounds)
-    first = next(iter(runs))
-    return [
-        [
-            name,
-            f"{found[name][0]:,}",
-            f"{found[name][1]:.3f}",
-            f"{statistics.median(times[name]):.2f}",
-            ratios(times[first], times[name]),
-        ]
-        for name in methods
-    ]
 
 
 def bare_passes(net, n_evals):
@@ -245,16 +137,12 @@ def main():
         f"{machine(options.threads)}; {versions('shap', 'torch', 'numpy')}.",
         "A trained LSTM of two layers of 64 units on 20 × 4 standardised prices, 12 players, "
         f"{N_BACKGROUND} background rows. Seed {SEED}; medians of {options.rounds} rounds that "
-        "take turns, with the smallest and the largest ratio. KernelSHAP runs without its "
-        "control variate for torch nets: the LSTM is a black box to it, as to shap.",
-        f"## Time to {TARGET:.0%} error\n\n{N_ROWS} rows explained, each method at the cheapest of "
-        f"its budgets whose mean relative error over {N_EXACT} of the rows and {N_SEEDS} seeds is "
-        f"at most {TARGET}. Ours builds its explainer and factorises its regression within the "
-        "time.",
+        "take turns, with the smallest and the largest ratio. The overhead is of KernelSHAP "
+        "without its control variate for torch nets.",
+        f"## Time to 3 % error\n\n{' '.join(time_to_error.NOTE.split())}",
         table(
-            ["method", "evaluations a row", "error", "seconds",
-             "time of ours / this"],
-            time_to_target(game, options.rounds),
+            Comparison.HEADER,
+            [line.cells() for line in time_to_error.compare("LSTM", Effort(options.rounds))],
         ),
         f"## Overhead\n\n{N_OVERHEAD_ROWS} rows explained, beside the bare forward passes of as "
         "many rows in batches of 256. The regression is factorised by the first call and kept.",

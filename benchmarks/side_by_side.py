@@ -7,27 +7,36 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def machine(threads: int) -> str:
-    """Return the processor, its cores and the threads that torch uses, in words."""
+    """Return the processor, its cores, memory and the threads that torch uses, in words."""
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         if names:
             model += f" ({names[0].split(':', 1)[1].strip()})"
-    return f"{model}, {os.cpu_count()} cores, {threads} torch thread(s)"
+    gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{model}, {os.cpu_count()} cores, {gibibytes:.0f} GiB of memory, {threads} torch thread(s)"
+    )
 
 
 def versions(*packages: str) -> str:
     """Return Python's version and those of packages."""
-    listed = [f"{package} {version(package)}" for package in packages]
-    return ", ".join([f"Python {platform.python_version()}", *listed])
+    return ", ".join([f"Python {platform.python_version()}", *map(_with_version, packages)])
+
+
+def _with_version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} not installed"
 
 
 def seconds(function: Callable, *args: object) -> float:
