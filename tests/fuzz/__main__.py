@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import secrets
 import sys
 import time
 
-from hypothesis import seed, settings
+from hypothesis import seed
 
-from tests.fuzz import test_fuzz
+N_EXAMPLES = 40
+# Read when the tests are imported: their settings cannot be changed after.
+os.environ |= {"SKLEXPLAIN_FUZZ_EXAMPLES": str(N_EXAMPLES), "SKLEXPLAIN_FUZZ_DRAW": "new"}
+
+from tests.fuzz import test_fuzz  # noqa: E402
 
 
 def main() -> int:
@@ -31,13 +36,12 @@ def main() -> int:
             if time.monotonic() - began > options.seconds:
                 print(f"nothing found in {n_examples} examples, seeds {start} to {number}")
                 return 0
-            fuzzed = settings(test_fuzz.ORDINARY, derandomize=False, max_examples=40)(test)
             try:
-                seed(number)(fuzzed)()
+                seed(number)(test)()
             except BaseException:
                 print(f"{name} failed: python -m tests.fuzz --seed {number}", flush=True)
                 raise
-            n_examples += 40
+            n_examples += N_EXAMPLES
     return 0
 
 
