@@ -1,11 +1,13 @@
 """Dask's workers are two real processes here; whatever they compute is known from one process."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,3 +257,13 @@ def test_nothing_of_dask_is_imported_for_rows_in_memory():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_example_runs_and_says_where_to_look():
+    script = Path(__file__).parents[1] / "examples" / "explain_on_a_cluster.py"
+    command = [sys.executable, str(script), "--rows", "80"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert re.search(r"dashboard: http://127\.0\.0\.1:\d+/status", done.stdout)
+    assert "80 rows in 4 files, explained by 2 workers" in done.stdout
+    [difference] = re.findall(r"largest difference: (\S+) of", done.stdout)
+    assert float(difference) < 1e-6

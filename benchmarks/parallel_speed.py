@@ -1,0 +1,169 @@
+"""Two workers beside one, for models that keep Python's lock and models that do not.
+
+Run as ``python benchmarks/parallel_speed.py``. The runs of a round take turns, and each round
+measures what the machine gives at that time to two processes that do nothing but count: no two
+workers can gain more than that.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import torch
+from side_by_side import machine, publish, seconds, table, versions
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from torch import nn
+
+from sklexplain import LIME, KernelSHAP, PermutationImportance, TreeSHAP, as_estimator
+from sklexplain.core.placement import prefers_threads
+
+SEED = 0
+COUNT = "import time\nt = time.perf_counter()\nfor i in range(2_000_000): i * i\n"
+COUNT += "print(time.perf_counter() - t)"
+
+
+class LSTM(nn.Module):
+    """A small recurrent net."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 32, batch_first=True)
+        self.out = nn.Linear(32, 1)
+
+    def forward(self, x):
+        """Return an output a window."""
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+def row_by_row(rows):
+    return np.array([sum(value * value for value in row) for row in rows.tolist()])
+
+
+def ceiling():
+    """Return how much faster two processes count than one."""
+    times = {}
+    for n_processes in (1, 2):
+        command = [sys.executable, "-c", COUNT]
+        running = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n_processes)
+        ]
+        times[n_processes] = max(float(process.communicate()[0]) for process in running)
+    return 2 * times[1] / times[2]
+
+
+def cases():
+    """Return for each name the threads of torch, the model, and a run with some workers."""
+    rng = np.random.default_rng(SEED)
+    torch.manual_seed(SEED)
+    X, windows = rng.normal(size=(1500, 12)), rng.normal(size=(1500, 20, 4)).astype(np.float32)
+    y = X[:, 0] * X[:, 1] + X[:, 2]
+    lstm = as_estimator(LSTM())
+    forest = as_estimator(RandomForestRegressor(50, random_state=SEED).fit(X, y))
+    boosting = as_estimator(GradientBoostingRegressor(random_state=SEED).fit(X, y))
+    function = as_estimator(row_by_row)
+
+    def kernel(model, rows, n_rows, **params):
+        def make(n_jobs):
+            explainer = KernelSHAP(
+                model,
+                max_evals=1000,
+                control_variate=None,
+                n_jobs=n_jobs,
+                random_state=SEED,
+                **params,
+            ).fit(rows[:100])
+            return lambda: explainer.explain(rows[:n_rows])
+
+        return make
+
+    def permutation(model, rows, target, n_repeats):
+        def make(n_jobs):
+            explainer = PermutationImportance(
+                model, n_repeats=n_repeats, n_jobs=n_jobs, random_state=SEED
+            )
+            return lambda: explainer.fit(rows, target)
+
+        return make
+
+    def lime(model, rows, n_rows):
+        def make(n_jobs):
+            explainer = LIME(
+                model, n_samples=1000, discretizer=None, center="row", n_jobs=n_jobs,
+                random_state=SEED,
+            ).fit(rows)  # fmt: skip
+            return lambda: explainer.explain(rows[:n_rows])
+
+        return make
+
+    def trees(n_jobs):
+        explainer = TreeSHAP(forest, n_jobs=n_jobs).fit(X)
+        return lambda: explainer.explain(X[:600])
+
+    many = np.concatenate([windows] * 4)
+    steps = {"players": "timestep"}
+    return {
+        "KernelSHAP, LSTM, torch of 1 thread": (1, lstm, kernel(lstm, windows, 60, **steps)),
+        "KernelSHAP, LSTM, torch of 2 threads": (2, lstm, kernel(lstm, windows, 60, **steps)),
+        "KernelSHAP, random forest": (1, forest, kernel(forest, X, 60)),
+        "KernelSHAP, gradient boosting": (1, boosting, kernel(boosting, X, 500)),
+        "KernelSHAP, Python function": (1, function, kernel(function, X, 300)),
+        "PermutationImportance, LSTM": (
+            1, lstm, permutation(lstm, many, many[:, 0, 0], 8),
+        ),
+        "PermutationImportance, forest": (1, forest, permutation(forest, X, y, 10)),
+        "LIME, random forest": (1, forest, lime(forest, X, 30)),
+        "LIME, LSTM": (1, lstm, lime(lstm, windows, 60)),
+        "TreeSHAP, random forest": (1, None, trees),
+        "KernelSHAP, forest, one row": (1, forest, kernel(forest, X, 1)),
+        "KernelSHAP, Python function, one row": (1, function, kernel(function, X, 1)),
+    }  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    loads, lines = [], []
+    for name, (threads, model, make) in cases().items():
+        torch.set_num_threads(threads)
+        one, two = make(1), make(2)
+        one()
+        two()
+        found = []
+        for turn in range(options.rounds):
+            runs = {1: one, 2: two}
+            times = {n: seconds(runs[n]) for n in (list(runs) if turn % 2 else list(runs)[::-1])}
+            found.append((times[1], times[1] / times[2], ceiling()))
+            loads.append(os.getloadavg()[0])
+        single, gains, most = zip(*found, strict=True)
+        place = "processes" if model is None or not prefers_threads(model) else "threads"
+        lines.append(
+            [
+                name,
+                place,
+                f"{statistics.median(single):.2f}",
+                f"{statistics.median(gains):.2f} ({min(gains):.2f}–{max(gains):.2f})",
+                f"{statistics.median(most):.2f} ({min(most):.2f}–{max(most):.2f})",
+            ]
+        )
+        print(lines[-1], flush=True)
+    publish(
+        "parallel_speed",
+        "# Two workers beside one",
+        f"{machine(1)}; {versions('torch', 'numpy', 'scikit-learn', 'joblib')}.",
+        f"Medians of {options.rounds} rounds in which the runs take turns, with the smallest and "
+        "the largest. \"Gain\" is the time with `n_jobs=1` divided by that with `n_jobs=2`; "
+        "\"ceiling\" is the gain of two processes that only count, measured in the same rounds. "
+        f"The load average lay between {min(loads):.1f} and {max(loads):.1f}: above 1, other work "
+        "took its share of the cores, and gains vary accordingly.",
+        table(["run", "workers are", "seconds, one worker", "gain", "ceiling"], lines),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
