@@ -125,3 +125,9 @@ class TestFloors:
     def test_no_file_imports_upwards_or_next_door(self, path):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         assert set(imported_rooms(path)) <= ROOMS[room] | {room}
+
+
+@pytest.mark.parametrize("name", sklexplain.__all__)
+def test_docstrings_are_complete(name):
+    """Shared descriptions stand in place of their names."""
+    assert "%(" not in (getattr(sklexplain, name).__doc__ or "")

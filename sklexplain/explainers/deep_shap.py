@@ -23,6 +23,7 @@ from ..core.models import OUTPUTS, Model, ModelError, naming_errors
 from ..core.players import Players
 from ..core.tables import RowCodec
 from .attribution import AttributionExplainer, row_names
+from .docs import documented
 from .inside import opened, package, refuse_strange
 
 # Tracing a net back costs as much as this many evaluations for each background row, measured on
@@ -33,6 +34,7 @@ _NOTABLE_GAP = 1e-3
 _ROWS_PER_PART = 256
 
 
+@documented
 class DeepSHAP(AttributionExplainer):
     """Approximate Shapley values of a torch net, by DeepLIFT against a background of real rows.
 
@@ -67,21 +69,12 @@ class DeepSHAP(AttributionExplainer):
     batch_size : int or "auto", default="auto"
         Rows explained at a time; ``"auto"`` is up to 256, fewer where scikit-learn's
         `working_memory` holds no more.
-    feature_names : list of str, default=None
-        Names of the variables where X is an array.
-    memory : str, path or joblib.Memory, default=None
-        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
-        was stopped or killed goes on where it was: started again with the same model, rows and
-        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
-        are kept too: the same one is not fitted twice on the same rows. Those are read and written
-        by pickle, so give a folder that nobody else writes to.
-    on_error : {"raise", "nan"}, default="raise"
-        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
-        results of the row NaN, warn, and go on with the others.
+    %(feature_names)s
+    %(memory)s
+    %(on_error)s
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------
@@ -92,11 +85,7 @@ class DeepSHAP(AttributionExplainer):
     players_ : Players
     output_names_ : tuple of str
         Empty for a single output.
-    importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 training rows,
-        computed when first asked for.
-    feature_importances_ : ndarray of shape (n_columns,)
-        The same, where players are columns.
+    %(importances)s
 
     Notes
     -----

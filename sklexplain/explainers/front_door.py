@@ -18,10 +18,12 @@ from ..core.tables import RowCodec
 from .attribution import AttributionExplainer
 from .base import N_JOBS
 from .deep_shap import DeepSHAP
+from .docs import documented
 from .kernel_shap import KernelSHAP
 from .tree_shap import TreeSHAP
 
 
+@documented
 class SHAP(AttributionExplainer):
     """Shapley values by the method that suits the fitted estimator.
 
@@ -56,22 +58,12 @@ class SHAP(AttributionExplainer):
     output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
         What is explained; ``"auto"`` takes probabilities where there are any, except that of
         boosted trees it takes the decision function, as :class:`TreeSHAP` does.
-    feature_names : list of str, default=None
-        Names of the variables where X is an array.
-    n_jobs : int, default=None
-        Workers, through joblib, where the method uses them.
-    memory : str, path or joblib.Memory, default=None
-        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
-        was stopped or killed goes on where it was: started again with the same model, rows and
-        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
-        are kept too: the same one is not fitted twice on the same rows. Those are read and written
-        by pickle, so give a folder that nobody else writes to.
-    on_error : {"raise", "nan"}, default="raise"
-        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
-        results of the row NaN, warn, and go on with the others.
+    %(feature_names)s
+    %(n_jobs)s
+    %(memory)s
+    %(on_error)s
     random_state : int, RandomState or None, default=None
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------

@@ -22,6 +22,7 @@ from .attribution import AttributionExplainer, row_names
 from .base import N_JOBS
 from .control_variate import DeepControlVariate, deep_control_variate
 from .deep_shap import EVALS_PER_REFERENCE
+from .docs import documented
 from .kernel_shap_rows import MOST_EXACT_PLAYERS, RowSolver, exact_evals
 from .pruning import pruned_players, refuse_pruning
 
@@ -31,6 +32,7 @@ _MOST_AUTO_EXACT = 4096
 _MOST_DEEP_EVALS = 8
 
 
+@documented
 class KernelSHAP(AttributionExplainer):
     """Shapley values of any model, against a background of real rows.
 
@@ -84,23 +86,13 @@ class KernelSHAP(AttributionExplainer):
         then log-odds. The link is applied to each output, before averaging over the background.
     batch_size : int or "auto", default="auto"
         Masked rows run at a time.
-    feature_names : list of str, default=None
-        Names of the variables where X is an array.
-    n_jobs : int, default=None
-        Workers, through joblib. Torch models use their own threads instead.
-    memory : str, path or joblib.Memory, default=None
-        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
-        was stopped or killed goes on where it was: started again with the same model, rows and
-        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
-        are kept too: the same one is not fitted twice on the same rows. Those are read and written
-        by pickle, so give a folder that nobody else writes to.
-    on_error : {"raise", "nan"}, default="raise"
-        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
-        results of the row NaN, warn, and go on with the others.
+    %(feature_names)s
+    %(n_jobs)s
+    %(memory)s
+    %(on_error)s
     random_state : int, RandomState or None, default=None
         Of the draw of background rows and of coalitions.
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------
@@ -113,11 +105,7 @@ class KernelSHAP(AttributionExplainer):
         The budget that ``"auto"`` came to.
     output_names_ : tuple of str
         Empty for a single output.
-    importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 training rows,
-        computed when first asked for.
-    feature_importances_ : ndarray of shape (n_columns,)
-        The same, where players are columns.
+    %(importances)s
 
     Notes
     -----

@@ -25,6 +25,7 @@ from ..solvers.regressors import fit_regressors
 from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
 from .attribution import AttributionExplainer
 from .base import N_JOBS, checked_memory
+from .docs import documented
 from .lime_draws import (
     ColumnDraws,
     are_cells,
@@ -41,6 +42,7 @@ from .recognition import checkpoints_of
 _MOST_SHARED_ROWS, _MOST_OWN_ROWS = 100, 20
 
 
+@documented
 class LIME(ReadableExplainer, AttributionExplainer):
     """Coefficients of a linear model that imitates the estimator around each row.
 
@@ -96,10 +98,8 @@ class LIME(ReadableExplainer, AttributionExplainer):
         What is explained; ``"auto"`` takes probabilities where there are any.
     batch_size : int or "auto", default="auto"
         Perturbed rows run at a time.
-    feature_names : list of str, default=None
-        Names of the variables where X is an array.
-    n_jobs : int, default=None
-        Workers for running the estimator, through joblib. Torch models use their own threads.
+    %(feature_names)s
+    %(n_jobs)s
     memory : str, path or joblib.Memory, default=None
         Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
         was stopped or killed goes on where it was: started again with the same model, rows and
@@ -107,13 +107,10 @@ class LIME(ReadableExplainer, AttributionExplainer):
         draws that serve all rows are kept as well. Fitted estimators are kept too: the same one is
         not fitted twice on the same rows. Those are read and written by pickle, so give a folder
         that nobody else writes to.
-    on_error : {"raise", "nan"}, default="raise"
-        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
-        results of the row NaN, warn, and go on with the others.
+    %(on_error)s
     random_state : int, RandomState or None, default=None
         Of the draws, which are fixed by `fit`.
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------

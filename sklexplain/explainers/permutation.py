@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 from sklearn.base import _fit_context, is_classifier
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._progress import tqdm
 from ..core.adapters import uses_torch
@@ -25,12 +22,15 @@ from ..core.explanation import Explanation
 from ..core.placement import prefers_threads, workers_for
 from ..core.workers import run_tasks
 from .base import N_JOBS, BaseExplainer, frozen_if_plain, is_frozen
+from .docs import documented
 from .permutation_answers import answered_scores, engine_model
 from .permutation_kept import KeptScores
 from .permutation_null import null_importances, p_values
-from .permutation_scores import ScoreDrops, combined, n_drawn, part_of
+from .permutation_routing import weights_for
+from .permutation_scores import ScoreDrops, combined, explanation_of, n_drawn, part_of
 
 
+@documented
 class PermutationImportance(BaseExplainer):
     """Importance of each player: the drop in the score when its values are permuted.
 
@@ -61,19 +61,15 @@ class PermutationImportance(BaseExplainer):
     n_null : int, default=0
         Times that everything is measured anew with the target permuted: what an estimator makes
         of players that say nothing. Costs `n_null` further fits, and brings `pvalues_`.
-    feature_names : list of str, default=None
-        Names of the variables where X is an array.
-    n_jobs : int, default=None
-        Workers over the players, through joblib: threads or processes, whichever suits the
-        estimator.
+    %(feature_names)s
+    %(n_jobs)s
     memory : str, path or joblib.Memory, default=None
         Where the scores of each player are kept, so that a run that was stopped or killed goes on
         where it was, given a number as `random_state`; but not those with permuted targets
         (`n_null`). Fitted estimators are kept too: the same one is not fitted twice on the same
         rows. Those are read and written by pickle, so give a folder that nobody else writes to.
     random_state : int, RandomState or None, default=None
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------
@@ -239,7 +235,7 @@ class PermutationImportance(BaseExplainer):
         first = next(iter(self.results_.values()))
         self.importances_ = first.importances_mean
         self.importances_std_ = first.importances_std
-        self.explanation_ = self._explanation(measured)
+        self.explanation_ = self._as_explanation(measured)
         return self
 
     def explain(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Explanation:
@@ -260,29 +256,7 @@ class PermutationImportance(BaseExplainer):
         check_is_fitted(self)
         random_state = check_random_state(self.random_state)
         measured = self._measure(X, y, sample_weight, random_state)
-        return self._explanation([measured])
-
-    def _weighted(self, sample_weight: Any) -> dict[str, Any]:
-        """Return the fit parameter by which the estimator takes weights."""
-        if sample_weight is None or is_frozen(self.estimator):
-            return {}
-        name, estimator = "sample_weight", self.estimator
-        while True:
-            if isinstance(estimator, Pipeline):
-                step, estimator = estimator.steps[-1]
-                name = f"{step}__{name}"
-            elif isinstance(estimator, BaseSearchCV):
-                estimator = estimator.estimator
-            elif isinstance(estimator, TransformedTargetRegressor) and estimator.regressor:
-                estimator = estimator.regressor
-            else:
-                break
-        if not has_fit_parameter(estimator, "sample_weight"):
-            raise ValueError(
-                f"sample_weight was given, but {type(estimator).__name__}.fit takes none; leave it "
-                "out, or use an estimator that does"
-            )
-        return {name: sample_weight}
+        return self._as_explanation([measured])
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return which metadata goes to the estimator, the scorer and the splitter.
@@ -306,7 +280,7 @@ class PermutationImportance(BaseExplainer):
         weight = given.pop("sample_weight", None)
         groups = given.pop("groups", None)
         return Bunch(
-            estimator=Bunch(fit={**self._weighted(weight), **given}),
+            estimator=Bunch(fit={**weights_for(self.estimator, weight), **given}),
             scorer=Bunch(score={} if weight is None else {"sample_weight": weight}),
             splitter=Bunch(split={} if groups is None else {"groups": groups}),
         )
@@ -444,38 +418,12 @@ class PermutationImportance(BaseExplainer):
             for name in baseline
         }
 
-    def _explanation(self, measured: list[dict[str, Bunch]]) -> Explanation:
-        names = tuple(measured[0])
-        values = np.stack(
-            [np.concatenate([fold[name].importances.T for fold in measured]) for name in names],
-            axis=-1,
-        )
-        baselines = np.stack(
-            [
-                np.repeat([fold[name].baseline_score for fold in measured], self.n_repeats)
-                for name in names
-            ],
-            axis=-1,
-        )
-        labels = [f"repeat {repeat}" for repeat in range(self.n_repeats)]
-        if len(measured) > 1:
-            labels = [f"fold {fold}, {label}" for fold in range(len(measured)) for label in labels]
-        single = len(names) == 1
-        return Explanation(
-            values=values[..., 0] if single else values,
-            base_values=baselines[..., 0] if single else baselines,
-            predictions=baselines[..., 0] if single else baselines,
-            data=None,
-            players=self.players_,
-            output_names=() if single else names,
-            method="PermutationImportance",
-            params={
-                "n_repeats": self.n_repeats,
-                "n_folds": len(measured) if self.cv is not None else 0,
-                "max_samples": self.max_samples,
-                "scoring": self.scoring if isinstance(self.scoring, str) else None,
-                "n_null": self.n_null,
-            },
-            index=np.asarray(labels),
-            kind="importances",
-        )
+    def _as_explanation(self, measured: list[dict[str, Bunch]]) -> Explanation:
+        params = {
+            "n_repeats": self.n_repeats,
+            "n_folds": len(measured) if self.cv is not None else 0,
+            "max_samples": self.max_samples,
+            "scoring": self.scoring if isinstance(self.scoring, str) else None,
+            "n_null": self.n_null,
+        }
+        return explanation_of(measured, self.players_, params)

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from ..core.explanation import Explanation
 from ..core.perturb import replaced
 from ..core.players import Players
 from ..core.tables import RowCodec
@@ -127,6 +128,40 @@ def combined(measured: list[dict[str, Bunch]], *, by_fold: bool) -> dict[str, Bu
             baseline_score=baselines if by_fold else baselines[0],
         )
     return results
+
+
+def explanation_of(
+    measured: list[dict[str, Bunch]], players: Players, params: dict[str, Any]
+) -> Explanation:
+    """Return the drops of each fold as one explanation, whose samples are repeats."""
+    names = tuple(measured[0])
+    values = np.stack(
+        [np.concatenate([fold[name].importances.T for fold in measured]) for name in names],
+        axis=-1,
+    )
+    baselines = np.stack(
+        [
+            np.repeat([fold[name].baseline_score for fold in measured], params["n_repeats"])
+            for name in names
+        ],
+        axis=-1,
+    )
+    labels = [f"repeat {repeat}" for repeat in range(params["n_repeats"])]
+    if len(measured) > 1:
+        labels = [f"fold {fold}, {label}" for fold in range(len(measured)) for label in labels]
+    single = len(names) == 1
+    return Explanation(
+        values=values[..., 0] if single else values,
+        base_values=baselines[..., 0] if single else baselines,
+        predictions=baselines[..., 0] if single else baselines,
+        data=None,
+        players=players,
+        output_names=() if single else names,
+        method="PermutationImportance",
+        params=params,
+        index=np.asarray(labels),
+        kind="importances",
+    )
 
 
 def n_drawn(max_samples: float, n_rows: int) -> int:

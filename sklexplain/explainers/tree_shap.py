@@ -18,6 +18,7 @@ from ..core.players import Players
 from ..core.tables import RowCodec
 from .attribution import AttributionExplainer, row_names
 from .base import N_JOBS
+from .docs import documented
 from .fitted_trees import FittedTrees, import_shap, refuse_known
 
 _NOTABLE_GAP = 1e-3
@@ -25,6 +26,7 @@ _NOTABLE_GAP = 1e-3
 _COST_OF_ROW = 20
 
 
+@documented
 class TreeSHAP(AttributionExplainer):
     """Exact Shapley values of trees, forests and gradient boosting.
 
@@ -51,23 +53,14 @@ class TreeSHAP(AttributionExplainer):
         adds up log-odds, so ``"auto"`` takes its decision function (the margin). Its probabilities,
         for two classes and with a background, are exact in their sum but not in the division:
         for each background row the log-odds' values are scaled to the probabilities' difference.
-    feature_names : list of str, default=None
-        Names of the columns where X is an array.
+    %(feature_names)s
     n_jobs : int, default=None
         Workers over the rows, through joblib.
-    memory : str, path or joblib.Memory, default=None
-        Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
-        was stopped or killed goes on where it was: started again with the same model, rows and
-        parameters (and a number as `random_state`), it computes what is missing. Fitted estimators
-        are kept too: the same one is not fitted twice on the same rows. Those are read and written
-        by pickle, so give a folder that nobody else writes to.
-    on_error : {"raise", "nan"}, default="raise"
-        Where the model raises an error or returns NaN for a row: raise a `ModelError`, or mark all
-        results of the row NaN, warn, and go on with the others.
+    %(memory)s
+    %(on_error)s
     random_state : int, RandomState or None, default=None
         Of the draw of background rows.
-    verbose : int, default=0
-        1 shows a progress bar.
+    %(verbose)s
 
     Attributes
     ----------
@@ -78,11 +71,7 @@ class TreeSHAP(AttributionExplainer):
     players_ : Players
     output_names_ : tuple of str
         Empty for a single output.
-    importances_, importances_std_ : ndarray of shape (n_players,)
-        Mean and standard deviation of the absolute values over up to 100 training rows, computed
-        when first asked for.
-    feature_importances_ : ndarray of shape (n_columns,)
-        The same, where players are columns.
+    %(importances)s
 
     Notes
     -----
