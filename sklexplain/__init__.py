@@ -13,23 +13,24 @@ from ._version import __version__
 
 _HOMES = {
     "Background": "core.background",
+    "ComparisonDisplay": "display",
     "CrossExplanation": "evaluation.cross_explanation",
     "DeepSHAP": "explainers.deep_shap",
     "DependenceDisplay": "display",
     "Explanation": "core.explanation",
     "FeedForwardClassifier": "recurrent",
     "FeedForwardRegressor": "recurrent",
+    "ForceDisplay": "display",
     "GRUClassifier": "recurrent",
     "GRURegressor": "recurrent",
     "ImportanceDisplay": "display",
-    "ComparisonDisplay": "display",
-    "LocalDisplay": "display",
-    "ForceDisplay": "display",
     "KernelSHAP": "explainers.kernel_shap",
     "LIME": "explainers.lime",
+    "LocalDisplay": "display",
     "LSTMClassifier": "recurrent",
     "LSTMRegressor": "recurrent",
     "MethodComparison": "evaluation.comparison",
+    "ModelError": "core.models",
     "PermutationImportance": "explainers.permutation",
     "Players": "core.players",
     "RNNClassifier": "recurrent",
@@ -53,6 +54,7 @@ _HOMES = {
     "plot": "display",
     "register_scorers": "evaluation.scorers",
     "trusted_types": "core.trusted",
+    "write_parts": "core.explanation_parts",
     "write_report": "display",
 }
 
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
     from .core.adapters import as_estimator
     from .core.background import Background
     from .core.explanation import Explanation
+    from .core.explanation_parts import write_parts
+    from .core.models import ModelError
     from .core.players import Players, cluster_players, make_players
     from .core.trusted import trusted_types
     from .datasets import load_google_stock, make_sequences

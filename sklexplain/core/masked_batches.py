@@ -38,24 +38,6 @@ class Job:
     batch_rows: int
     row_numbers: np.ndarray | None = None
 
-    def run(self, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
-        """Return the outputs of the rows `X` (which are `rows` of the whole) under `part`."""
-        pairing = None if self.pairing is None else self.pairing[part]
-        if pairing is not None and pairing.ndim == 2:
-            pairing = pairing[:, rows]
-        if self.model.is_torch:
-            # Here, because it imports torch.
-            from .device_batches import run_on_device as runner
-        else:
-            runner = _run_anywhere
-
-        def name(row: int, mask: int) -> str:
-            return self._name(rows, row, self.coalitions[part][mask])
-
-        outputs = runner(self, X, self.coalitions[part], pairing, name)
-        self._refuse_non_finite(outputs, name)
-        return outputs
-
     def cell_labels(self) -> Any:
         """Return the player of each cell; None where every cell is its own, in order."""
         labels = self.players.labels
@@ -76,12 +58,14 @@ class Job:
                 for rows in equal_slices(n_rows, left):
                     yield Tile(rows, masks, references)
 
-    def _name(self, rows: slice, row: int, present: np.ndarray) -> str:
+    def name_of(self, rows: slice, row: int, present: np.ndarray) -> str:
+        """Return what a masked row is called: `row` of the slice `rows`, under a coalition."""
         absent = [name for name, here in zip(self.players.names, present, strict=True) if not here]
         number = rows.start + row if self.row_numbers is None else self.row_numbers[rows][row]
         return f"row {number} with players {absent} replaced by background values"
 
-    def _refuse_non_finite(self, outputs: np.ndarray, name: Namer) -> None:
+    def refuse_non_finite(self, outputs: np.ndarray, name: Namer) -> None:
+        """Refuse NaN and infinite outputs, naming the first masked row that has one."""
         if np.all(np.isfinite(outputs)):
             return
         row, mask, _ = np.argwhere(~np.isfinite(outputs))[0]
@@ -158,37 +142,3 @@ def run_batch(run: Callable[[Any], Any], batch: Any, tile: Tile, name: Namer) ->
         return run(batch)
     except ModelError as error:
         raise blame(error, run, batch, lambda i: tile.name(i, name)) from error.__cause__
-
-
-def _run_anywhere(
-    job: Job, X: np.ndarray, coalitions: np.ndarray, pairing: np.ndarray | None, name: Namer
-) -> np.ndarray:
-    outputs: np.ndarray | None = None
-    dtype = np.result_type(X, job.references)
-    bits = np.dtype(f"i{dtype.itemsize}")
-    rows, references = (
-        np.ascontiguousarray(array, dtype=dtype).reshape(len(array), -1).view(bits)
-        for array in (X, job.references)
-    )
-    labels = job.cell_labels()
-    for tile, batch in masked_batches(
-        job,
-        rows,
-        coalitions,
-        references,
-        pairing,
-        lambda masks: (masks if labels is None else masks[:, labels]).astype(bits),
-    ):
-        n_rows, n_masks, n_references = tile.shape()
-        masked = batch.view(dtype).reshape(-1, *X.shape[1:])
-        flat = run_batch(job.model, masked, tile, name)
-        if outputs is None:
-            outputs = np.zeros((len(X), len(coalitions), flat.shape[1]))
-        block = flat.reshape(n_rows, n_masks, n_references, -1)
-        if pairing is None:
-            outputs[tile.rows, tile.masks] += np.einsum(
-                "nmro,r->nmo", block, job.weights[tile.references]
-            )
-        else:
-            outputs[tile.rows, tile.masks] = block[:, :, 0]
-    return np.zeros((len(X), len(coalitions), 1)) if outputs is None else outputs

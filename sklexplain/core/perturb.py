@@ -14,6 +14,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn import get_config
 
+from .array_batches import run_on_arrays
 from .failures import blame, refuse_non_finite_rows
 from .masked_batches import Job, equal_slices
 from .models import Model, ModelError
@@ -142,7 +143,7 @@ def evaluate_chunks(
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
     parts = _coalition_parts(len(coalitions), len(chunks), n_workers)
     results = run_tasks(
-        Job.run,
+        _run_part,
         job,
         ((X[rows], part, rows) for rows in chunks for part in parts),
         n_jobs=n_jobs,
@@ -156,6 +157,26 @@ def evaluate_chunks(
                 per_entry = 1 if pairing is not None else len(references)
                 on_progress((rows.stop - rows.start) * (part.stop - part.start) * per_entry)
         yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
+
+
+def _run_part(job: Job, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
+    """Return the outputs of the rows `X` (which are `rows` of the whole) under a part."""
+    coalitions = job.coalitions[part]
+    pairing = None if job.pairing is None else job.pairing[part]
+    if pairing is not None and pairing.ndim == 2:
+        pairing = pairing[:, rows]
+
+    def name(row: int, mask: int) -> str:
+        return job.name_of(rows, row, coalitions[mask])
+
+    if job.model.is_torch:
+        # Here, because it imports torch.
+        from .device_batches import run_on_device as run
+    else:
+        run = run_on_arrays
+    outputs = run(job, X, coalitions, pairing, name)
+    job.refuse_non_finite(outputs, name)
+    return outputs
 
 
 def unmasked_outputs(
