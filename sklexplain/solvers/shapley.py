@@ -258,7 +258,7 @@ def _dual_basis(
             kernel += triples * alike[np.ix_(design.references, design.references)]
     whole = root_weights[:, None] * kernel * root_weights
     weighted = _beside(_beside(whole, main_basis).T, main_basis)
-    spectrum, basis = eigh((weighted + weighted.T) / 2)
+    spectrum, basis = _eigen((weighted + weighted.T) / 2)
     kept = _above_rounding(spectrum, np.trace(whole))
     basis, spectrum = basis[:, kept], spectrum[kept]
     return basis, spectrum, (main @ kernel * root_weights) @ basis
@@ -270,7 +270,7 @@ def _primal_basis(
     """Return what `_dual_basis` does, where there are fewer features than pairs."""
     whole = features * root_weights[:, None]
     beside = _beside(whole, main_basis)
-    spectrum, vectors = eigh(beside.T @ beside)
+    spectrum, vectors = _eigen(beside.T @ beside)
     kept = _above_rounding(spectrum, np.sum(whole**2))
     spectrum, vectors = spectrum[kept], vectors[:, kept]
     # The kernel is features @ features.T, and the eigenvectors diagonalise beside.T @ beside.
@@ -279,6 +279,11 @@ def _primal_basis(
         spectrum,
         (main @ features) @ (vectors * np.sqrt(spectrum)),
     )
+
+
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # Older versions of scipy refuse a matrix of no rows, which few players make.
+    return eigh(matrix) if matrix.size else (np.empty(0), matrix)
 
 
 def _above_rounding(spectrum: np.ndarray, trace: float) -> np.ndarray:

@@ -164,7 +164,7 @@ class TestAtTheFirstRun:
             explainer.explain(X[1:2])
 
     def test_labels(self):
-        with pytest.raises(ValueError, match=r"labels that are not numbers \(np.str_\('up'\)\)"):
+        with pytest.raises(ValueError, match=r"labels that are not numbers \(.*'up'.*\)"):
             KernelSHAP(lambda rows: np.full(len(rows), "up")).fit(X)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
