@@ -18,7 +18,7 @@ from .array_batches import run_on_arrays
 from .failures import blame, refuse_non_finite_rows
 from .masked_batches import Job, equal_slices
 from .models import Model, ModelError
-from .placement import prefers_threads
+from .placement import prefers_threads, workers_for
 from .players import Players
 from .workers import check_not_cancelled, run_tasks
 
@@ -26,6 +26,8 @@ from .workers import check_not_cancelled, run_tasks
 _LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
 _TASKS_PER_WORKER = 4
+# A task of fewer evaluations is spent on calling the model rather than on running it.
+_LEAST_EVALS = 128
 
 
 def evaluate(
@@ -137,11 +139,13 @@ def evaluate_chunks(
         rows_in_batch(model, X.shape[1:], batch_size, X.dtype.itemsize),
         row_numbers,
     )
-    n_jobs = workers_for(model, n_jobs)
+    n_jobs = workers_for(model.estimator, n_jobs)
     n_workers = effective_n_jobs(n_jobs)
-    per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers)
+    n_evals = len(X) * len(coalitions) * (1 if pairing is not None else len(references))
+    n_tasks = _n_tasks(n_evals, n_workers)
+    per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers, n_tasks)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
-    parts = _coalition_parts(len(coalitions), len(chunks), n_workers)
+    parts = _coalition_parts(len(coalitions), -(-n_tasks // max(1, len(chunks))))
     results = run_tasks(
         _run_part,
         job,
@@ -218,16 +222,6 @@ def _called(name: str | Callable[[int], str], row: int) -> str:
     return name(row) if callable(name) else f"{name} {row}"
 
 
-def workers_for(model: Model, n_jobs: int | None) -> int | None:
-    """Return the workers among which a model is divided: one where it runs on a graphics card."""
-    if model.module is not None:
-        from ..inference import module_device
-
-        if module_device(model.module).type != "cpu":
-            return 1
-    return n_jobs
-
-
 def run_rows(
     model: Model,
     rows: np.ndarray,
@@ -263,10 +257,10 @@ def run_rows(
     tiles = equal_slices(
         len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize)
     )
-    n_jobs = workers_for(model, n_jobs)
+    n_jobs = workers_for(model.estimator, n_jobs)
     n_workers = effective_n_jobs(n_jobs)
     if n_workers > 1 and tiles:
-        largest = min(tiles[0].stop, -(-len(rows) // (n_workers * _TASKS_PER_WORKER)))
+        largest = min(tiles[0].stop, -(-len(rows) // _n_tasks(len(rows), n_workers)))
         tiles = equal_slices(len(rows), largest)
     # Names made by a function stay here, where the function is.
     told = name if isinstance(name, str) else "row"
@@ -324,15 +318,20 @@ def _working_bytes() -> int:
     return int(get_config()["working_memory"] * 2**20)
 
 
-def _rows_per_chunk(n_samples: int, n_coalitions: int, n_workers: int) -> int:
+def _n_tasks(n_evals: int, n_workers: int) -> int:
+    """Return into how many tasks some evaluations are divided, none of them too small."""
+    if n_workers == 1:
+        return 1
+    return min(max(1, n_evals // _LEAST_EVALS), n_workers * _TASKS_PER_WORKER)
+
+
+def _rows_per_chunk(n_samples: int, n_coalitions: int, n_workers: int, n_tasks: int) -> int:
     """Return how many rows' outputs are held at once, a share of `working_memory` a worker."""
     fits = max(1, _working_bytes() // (n_workers * 8 * max(1, n_coalitions)))
-    shared = -(-n_samples // (n_workers * _TASKS_PER_WORKER)) if n_workers > 1 else n_samples
-    return max(1, min(fits, shared, n_samples))
+    return max(1, min(fits, -(-n_samples // n_tasks), n_samples))
 
 
-def _coalition_parts(n_coalitions: int, n_chunks: int, n_workers: int) -> list[slice]:
+def _coalition_parts(n_coalitions: int, wanted: int) -> list[slice]:
     """Divide the coalitions when there are too few rows to keep the workers busy."""
-    wanted = 1 if n_workers == 1 else -(-n_workers * _TASKS_PER_WORKER // n_chunks)
     edges = np.linspace(0, n_coalitions, min(wanted, max(1, n_coalitions)) + 1).astype(int)
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]

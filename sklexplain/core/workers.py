@@ -77,9 +77,12 @@ def run_tasks(
         for task in tasks:
             yield function(shared, *task)
         return
+    tasks = deque(tasks)
+    if len(tasks) == 1:
+        yield function(shared, *tasks[0])
+        return
     backend, _ = get_active_backend(prefer="threads" if threads else None)
     if not (threads or _is_configured()):
-        tasks = deque(tasks)
         yield from _begun_here(function, shared, tasks, n_workers)
         if not tasks:
             return
