@@ -173,6 +173,8 @@ def write_parts(
     ------
     ValueError
         If `format` is unknown.
+    TypeError
+        If `explanations` are none.
     ImportError
         If pandas or pyarrow is missing for Parquet.
 
@@ -194,10 +196,19 @@ def write_parts(
         raise ValueError(f"format={format!r} is not one of {list(_FORMATS)}")
     if format == "parquet":
         _import_parquet()
+    if not isinstance(explanations, Iterable):
+        raise TypeError(
+            f"explanations={explanations!r} must be an iterable of Explanation, such as "
+            "explainer.explain_batches(X)"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for explanation in explanations:
+        if not hasattr(explanation, "players"):
+            raise TypeError(
+                f"explanations holds a {type(explanation).__name__}; give Explanation objects only"
+            )
         path = folder / f"part-{len(paths):06d}{_FORMATS[format]}"
         if format == "npz":
             explanation.save(path)

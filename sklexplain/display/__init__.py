@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ..core.explanation import Explanation
@@ -118,8 +117,8 @@ def class_of(kind: str) -> Any:
 def _chosen(explanation: Any, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the kind that ``"auto"`` means, and what is passed on to its display."""
     if not isinstance(explanation, Explanation):
-        several = isinstance(explanation, Iterable) and not hasattr(explanation, "dtype")
-        return "comparison" if several else "auto", params
+        # An array is not several explanations; the type error for one explanation says so.
+        return "auto" if hasattr(explanation, "dtype") else "comparison", params
     windows = len(explanation.players.shape) == 2
     if windows and explanation.players.level == "cell":
         # The values of one row have signs, which their mean size over rows would hide.

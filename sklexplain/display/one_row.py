@@ -77,12 +77,20 @@ def one_row(
     Raises
     ------
     ValueError
-        If the values are score drops, or if a row or an output has to be chosen.
+        If the values are score drops, if a row or an output has to be chosen, or if a value is
+        NaN or infinite.
     """
     refuse_score_drops(explanation, display)
     sample = chosen_sample(sample, len(explanation))
     name = _output_name(explanation, output)
     row = one_output(explanation, output)[sample]
+    finite = np.isfinite(row.values[0])
+    if not finite.all():
+        player = int(np.argmin(finite))
+        raise ValueError(
+            f"the attribution of {row.players.names[player]!r} in row {sample} is "
+            f"{row.values[0, player]}, which {display} cannot draw; choose another row"
+        )
     if name and "labels" in row.diagnostics:
         # LIME's highest classes differ from row to row; "top 1" would not say which it is here.
         name = str(row.diagnostics["labels"][0])

@@ -154,7 +154,7 @@ def _tell_apart(places: Sequence[int], names: list[str], short: list[str], most:
 
 def _printable(name: str) -> str:
     # Control characters are neither visible nor allowed in SVG.
-    return "".join(letter if letter.isprintable() else " " for letter in name)
+    return "".join(letter if letter.isprintable() else " " for letter in str(name))
 
 
 def thinned(n_ticks: int, most: int) -> list[int]:
