@@ -807,6 +807,20 @@ def explanations() -> list[Refused]:
             "index has 3",
         ),
         Refused(
+            "write_parts: format",
+            lambda: sx.write_parts(".", [e], format="xml"),
+            ValueError,
+            "format='xml'",
+        ),
+        Refused("write_parts: number", lambda: sx.write_parts(".", 3), TypeError, "explanations=3"),
+        Refused(
+            "write_parts: numbers",
+            lambda: sx.write_parts(".", [3]),
+            TypeError,
+            "explanations holds a int",
+        ),
+        Refused("concat: none", lambda: sx.Explanation.concat([]), ValueError, "explanations is"),
+        Refused(
             "load: no file",
             lambda: sx.Explanation.load("/nowhere/e.npz"),
             FileNotFoundError,
@@ -844,6 +858,17 @@ def displays() -> list[Refused]:
         Refused("plot: kind", lambda: sx.plot(e, kind="pie"), ValueError, "kind='pie'"),
         Refused("plot: no explanation", lambda: sx.plot(X), TypeError, "xplanation"),
         Refused("plot: None", lambda: sx.plot(None), TypeError, "xplanation"),
+    ]
+    endless = make_explanation(1, (3,))
+    endless.values[0, 1] = np.inf
+    cases += [
+        Refused(
+            f"plot {kind}: infinite",
+            lambda kind=kind: sx.plot(endless, kind=kind),
+            ValueError,
+            "the attribution of 'close' in row 0 is inf",
+        )
+        for kind in ("local", "force", "waterfall", "summary")
     ]
     for kind in ("importance", "summary", "local", "force", "waterfall", "dependence", "sequence"):
         cases += [

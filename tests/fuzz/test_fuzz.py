@@ -103,8 +103,9 @@ OWN = {
     sx.PermutationImportance: {
         "n_repeats": mostly(st.just(2), st.integers(-1, 3)),
         "max_samples": mostly(st.just(1.0), st.floats(-0.5, 1.5)),
-        "scoring": mostly(st.none(), st.just("r2")),
-        "cv": mostly(st.none(), st.integers(-1, 3)),
+        # A callable that fails is the user's, and its error too.
+        "scoring": st.sampled_from([None, "r2", "beauty", 3, [], ("r2",)]),
+        "cv": st.sampled_from([None, -1, 1, 2, 3, "a", 2.5]),
     },
 }
 
