@@ -34,7 +34,7 @@ def import_seconds(statement: str) -> float:
 def compare(_case: str, effort: Effort) -> list[Comparison]:
     statements = (OURS, NAMES, THEIRS)
     times: dict[str, list[float]] = {statement: [] for statement in statements}
-    for turn in range(2 * effort.n_rounds + 1):
+    for turn in range(effort.of(2, 1) * effort.n_rounds + 1):
         for statement in statements[:: 1 if turn % 2 else -1]:
             times[statement].append(import_seconds(statement))
     # The first round only fills the disk's cache.

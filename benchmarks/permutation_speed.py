@@ -49,7 +49,7 @@ def recurrent(effort):
 
 
 def forest(effort):
-    X = np.random.default_rng(SEED).normal(size=(1000, N_COLUMNS))
+    X = np.random.default_rng(SEED).normal(size=(effort.of(1000, 200), N_COLUMNS))
     y = X[:, 0] - X[:, 1] * X[:, 2]
     model = RandomForestRegressor(100, random_state=SEED).fit(X, y)
     return {"columns": (model, X, "column")}, (model, X), y
