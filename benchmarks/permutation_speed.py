@@ -31,6 +31,7 @@ Both packages permute alike: their importances are equal. *evaluations*: rows th
 Lines with 2 workers beside 1 compare a package with itself.
 """
 CASES = ["LSTM", "forest"]
+QUICK_CASES = CASES[:1]
 
 
 def recurrent(effort):
@@ -49,7 +50,7 @@ def recurrent(effort):
 
 
 def forest(effort):
-    X = np.random.default_rng(SEED).normal(size=(effort.of(1000, 200), N_COLUMNS))
+    X = np.random.default_rng(SEED).normal(size=(1000, N_COLUMNS))
     y = X[:, 0] - X[:, 1] * X[:, 2]
     model = RandomForestRegressor(100, random_state=SEED).fit(X, y)
     return {"columns": (model, X, "column")}, (model, X), y
