@@ -45,7 +45,8 @@ over {2 * N_HALF} of the rows and {N_SEEDS} seeds is at most {TARGET:.0%}. *erro
 from the exact values relative to their length. *evaluations*: rows run through the model for one
 explained row. The LSTM has two layers of 64 units on 20 × 4 prices and 12 players, and its exact
 values are enumerated; those of the tables are shap.TreeExplainer's. A player a column. shapiq: the
-estimator with the fewest evaluations of KernelSHAP and kADDSHAP (the latter to 30 columns), with paired sampling.
+estimator with the fewest evaluations of KernelSHAP and kADDSHAP (the latter to 30 columns), with
+paired sampling.
 """
 CASES = [
     "LSTM",
