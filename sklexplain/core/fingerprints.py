@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import _lru_cache_wrapper, cached_property
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, ModuleType
+from threading import Lock, RLock
+from types import (
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -16,13 +26,24 @@ _INSTALLED = tuple(
     str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
 )
 _PACKAGE = __name__.split(".")[0]
+# Members of a class that no output depends on: where slots lie, and who waits for whom.
+_TELL_NOTHING = (MemberDescriptorType, GetSetDescriptorType, type(Lock()), type(RLock()))
+
+# Where what is written in a class as a function keeps it.
+_WRAPPERS = {
+    classmethod: "__func__",
+    staticmethod: "__func__",
+    property: "fget",
+    cached_property: "func",
+}
 
 
 def fingerprint(value: Any) -> str:
     """Return a text that is the same for equal values in every process, and for no others.
 
-    Functions count by their code, defaults, closures and the globals they name; torch modules by
-    their class, attributes and weights; skorch nets by their module; fitted searches by their best
+    Functions count by their code, defaults, closures and the globals they name, also those of the
+    user's own modules; classes of the user's own by their bases and members; torch modules by their
+    class, attributes and weights; skorch nets by their module; fitted searches by their best
     estimator, because they note how long fitting took. What an installed package defines counts by
     its name and the package's version. Everything else counts by its pickle, as of
     :func:`joblib.hash`.
@@ -123,6 +144,8 @@ def _inside(value: Any) -> tuple[Any, ...] | None:
         return ("python module", value.__name__, getattr(value, "__version__", None))
     if isinstance(value, FunctionType):
         return _installed(value) or _function(value)
+    if isinstance(value, _lru_cache_wrapper):
+        return ("remembers answers", value.__wrapped__)
     if isinstance(value, np.dtype):
         return ("dtype", value.str, value.descr)
     if isinstance(value, CodeType):
@@ -174,14 +197,33 @@ def _torch_module(module: Any) -> tuple[Any, ...]:
 
 
 def _function(function: FunctionType) -> tuple[Any, ...]:
-    named = {
-        name: function.__globals__[name]
-        for name in sorted(set(_global_names(function.__code__)))
-        if name in function.__globals__
-    }
     closure = [_content(cell) for cell in function.__closure__ or ()]
     defaults = (function.__defaults__, function.__kwdefaults__)
-    return ("function", function.__name__, function.__code__, defaults, closure, named)
+    return ("function", function.__name__, function.__code__, defaults, closure, _named(function))
+
+
+def _named(function: FunctionType) -> dict[str, Any]:
+    """Return the globals that a function names, and what it may name in the user's own modules."""
+    names = sorted(set(_global_names(function.__code__)))
+    found: dict[str, Any] = {}
+    # Modules that it imports itself are not among its globals.
+    imported = {
+        name: sys.modules[name]
+        for name in sorted(set(_imports(function.__code__)))
+        if name in sys.modules
+    }
+    places = [("", imported | function.__globals__)]
+    seen = set()
+    while places:
+        prefix, place = places.pop()
+        for name in names:
+            if name not in place:
+                continue
+            value = found[prefix + name] = place[name]
+            if isinstance(value, ModuleType) and value.__name__ not in seen and _is_users(value):
+                seen.add(value.__name__)
+                places.append((f"{value.__name__}.", vars(value)))
+    return found
 
 
 def _content(cell: CellType) -> Any:
@@ -199,6 +241,15 @@ def _global_names(code: CodeType) -> Iterator[str]:
             yield from _global_names(constant)
 
 
+def _imports(code: CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imports(constant)
+
+
 def _code(code: CodeType) -> tuple[Any, ...]:
     constants = [
         ("set", sorted(map(repr, constant))) if isinstance(constant, frozenset) else constant
@@ -208,27 +259,36 @@ def _code(code: CodeType) -> tuple[Any, ...]:
 
 
 def _class(cls: type) -> tuple[Any, ...]:
-    """Return a class's bases and methods: what a user's own class does may change."""
-    methods = []
+    """Return a class's bases and members: what a user's own class does may change."""
+    members = []
     for name, member in sorted(vars(cls).items()):
-        member = getattr(member, "__func__", getattr(member, "fget", member))
-        if isinstance(member, FunctionType):
-            methods.append((name, member))
-    return ("class", cls.__qualname__, list(cls.__bases__), methods)
+        for wrapper, inside in _WRAPPERS.items():
+            if isinstance(member, wrapper):
+                member = getattr(member, inside)
+        # Python's own notes of a class, such as where it is written, are named in this way; what is
+        # called without being named is not.
+        is_own = not (name.startswith("__") and name.endswith("__")) and name != "_abc_impl"
+        if isinstance(member, FunctionType) or (is_own and not isinstance(member, _TELL_NOTHING)):
+            members.append((name, member))
+    return ("class", cls.__qualname__, list(cls.__bases__), members)
 
 
 def _installed(value: Any) -> tuple[Any, ...] | None:
     """Return name and version of what a package or Python itself defines; None of the user's."""
     module = sys.modules.get(value.__module__ or "")
-    if module is None or value.__module__ == "__main__":
+    if module is None or _is_users(module):
         return None
     package = sys.modules.get(value.__module__.split(".")[0])
-    file = getattr(module, "__file__", None)
-    if (
-        file is not None
-        and not str(Path(file).resolve()).startswith(_INSTALLED)
-        and value.__module__.split(".")[0] != _PACKAGE
-    ):
-        return None
     version = getattr(package, "__version__", None)
     return ("installed", value.__module__, value.__qualname__, version)
+
+
+def _is_users(module: ModuleType) -> bool:
+    """Whether a module is neither of an installed package, nor Python's, nor of this one."""
+    if module.__name__ == "__main__":
+        return True
+    if module.__name__.split(".")[0] == _PACKAGE:
+        return False
+    # A folder without an __init__.py has no file.
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    return file is not None and not str(Path(file).resolve()).startswith(_INSTALLED)

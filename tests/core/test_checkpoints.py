@@ -1,9 +1,12 @@
+import importlib
 import io
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import types
+from functools import cached_property, partial
 from pathlib import Path
 
 import joblib
@@ -147,6 +150,63 @@ class TestFingerprint:
             return n * factorial(n - 1) if n else 1
 
         assert fingerprint(factorial) == fingerprint(factorial)
+
+    def test_members_of_a_users_class_count(self):
+        def made(**members):
+            return type("Model", (), {"__call__": lambda self, x: x > self.limit, **members})()
+
+        def limit(self):
+            return 3.0
+
+        told = [
+            {"limit": 3.0},
+            {"limit": 5.0},
+            {"limit": np.array([3.0])},
+            {"limit": property(limit)},
+            {"limit": cached_property(lambda self: 4.0)},
+            {"limit": 3.0, "scale": partial(pow, 2)},
+            {"limit": 3.0, "scale": partial(pow, 3)},
+        ]
+        assert len({fingerprint(made(**members)) for members in told}) == len(told)
+        for members in told:
+            assert fingerprint(made(**members)) == fingerprint(made(**members))
+        # A lock that all instances share tells nothing, and neither do slots.
+        shared = {"limit": 3.0, "waiting": threading.Lock(), "__slots__": ("answer",)}
+        assert fingerprint(made(**shared)) == fingerprint(made(**shared))
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import helpers\ndef model(x): return helpers.predict(x)",
+            "def model(x):\n    import helpers\n    return helpers.predict(x)",
+            "from helpers import predict as model",
+            "from helpers import predict\ndef model(x): return [predict(part) for part in x]",
+            "import helpers\nclass model:\n    def __call__(self, x): return helpers.predict(x)",
+            "import helpers\nfrom functools import cache\n@cache\ndef model(x):\n    "
+            "return helpers.predict(x)",
+        ],
+    )
+    def test_what_lies_in_another_module_of_the_users_counts(self, code, tmp_path, monkeypatch):
+        (tmp_path / "helpers.py").write_text("LIMIT = 3.0\ndef predict(x): return x > LIMIT\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        helpers = importlib.import_module("helpers")
+        try:
+            space = {"__name__": "__main__"}
+            exec(code, space)
+            before = fingerprint(space["model"])
+            assert fingerprint(space["model"]) == before
+            helpers.LIMIT = 5.0
+            assert fingerprint(space["model"]) != before
+        finally:
+            del sys.modules["helpers"]
+
+    def test_modules_that_happen_to_be_imported_do_not_count(self, monkeypatch):
+        def model(x):
+            return x.unheard_of()
+
+        before = fingerprint(model)
+        monkeypatch.setitem(sys.modules, "unheard_of", types.ModuleType("unheard_of"))
+        assert fingerprint(model) == before
 
     def test_values_count_and_not_how_they_lie_in_memory(self):
         array = np.arange(12.0).reshape(3, 4)

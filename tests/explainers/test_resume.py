@@ -202,18 +202,28 @@ class TestNothingIsConfused:
             found, made = explainer.explain(X[:20]), without.explain(X[:20])
             np.testing.assert_allclose(found.values, made.values, rtol=1e-9, atol=1e-12)
 
-    def test_models_that_differ_in_what_cannot_be_seen(self, tmp_path, computed):
-        # A table in another library, say: only the answers show it.
-        hidden = np.array([1.0])
-        vault = Vault()
-        explainer = KernelSHAP(vault, background=X[:9], memory=tmp_path).fit(X)
-        Vault.hidden = hidden
+    def test_models_that_differ_in_what_cannot_be_seen(self, tmp_path, computed, monkeypatch):
+        # Outside of Python, say: only the answers show it.
+        monkeypatch.setenv("HIDDEN_SCALE", "1")
+        explainer = KernelSHAP(scaled_from_outside, background=X[:9], memory=tmp_path).fit(X)
         assert self.n_computed(computed, explainer, X[:20]) == 20
         assert self.n_computed(computed, explainer, X[:20]) == 0
-        Vault.hidden = np.array([1.001])
+        monkeypatch.setenv("HIDDEN_SCALE", "1.001")
         assert self.n_computed(computed, explainer, X[:20]) == 20
-        Vault.hidden = np.array([1.0])
+        monkeypatch.setenv("HIDDEN_SCALE", "1")
         assert self.n_computed(computed, explainer, X[:20]) == 0
+
+    def test_models_that_differ_in_a_class_and_answer_known_rows_alike(self, tmp_path, computed):
+        far = X[:5] + 10
+        explainer = KernelSHAP(Limited(), background=X[:9], memory=tmp_path).fit(X)
+        assert self.n_computed(computed, explainer, far) == 5
+        Limited.limit = 20.0
+        try:
+            assert self.n_computed(computed, explainer, far) == 5
+            assert (explainer.explain(far).predictions == 0).all()
+        finally:
+            Limited.limit = 5.0
+        assert self.n_computed(computed, explainer, far) == 0
 
     @pytest.mark.parametrize("method", ["KernelSHAP", "LIME"])
     def test_versions(self, method, tmp_path, computed, monkeypatch):
@@ -259,11 +269,15 @@ class TestNothingIsConfused:
         assert entries(tmp_path) == []
 
 
-class Vault:
-    hidden = np.array([1.0])
+def scaled_from_outside(rows):
+    return rows[:, 0] * float(os.environ["HIDDEN_SCALE"])
+
+
+class Limited:
+    limit = 5.0
 
     def __call__(self, rows):
-        return rows[:, 0] * type(self).hidden[0]
+        return np.where(rows[:, 0] > self.limit, rows[:, 0], 0.0)
 
 
 class TestPermutationImportance:
@@ -422,7 +436,7 @@ SCRIPT = textwrap.dedent(
     from sklexplain import KernelSHAP
     from sklexplain.explainers import chunks
 
-    chunks.EVALS_PER_CHUNK = 20_000
+    chunks.EVALS_PER_CHUNK = 5000
     log = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def model(rows):
@@ -431,13 +445,13 @@ SCRIPT = textwrap.dedent(
 
     X = np.random.default_rng(0).normal(size=(300, 12))
     explainer = KernelSHAP(
-        model, background=30, max_evals=2000, memory=sys.argv[1], random_state=0
+        model, background=30, max_evals=500, memory=sys.argv[1], random_state=0
     ).fit(X)
     os.ftruncate(log, 0)
     np.save(sys.argv[3], explainer.explain(X).values)
     """
 )
-N_CHUNKS, EVALS_PER_CHUNK = 30, 20_000
+N_CHUNKS, EVALS_PER_CHUNK = 30, 5000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes by fork")
@@ -502,7 +516,7 @@ DRIVER = textwrap.dedent(
         out = folder / f"{attempt}.npy"
         pid = started(memory, log, out)
         # In the middle of a batch, between batches, or while something is written.
-        moment = (attempt + draw.random()) / 20 * 600_000
+        moment = (attempt + draw.random()) / 20 * 150_000
         while not log.exists() or log.stat().st_size < moment:
             time.sleep(0.0005)
         time.sleep(0.01 * draw.random())
