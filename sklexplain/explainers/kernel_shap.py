@@ -117,14 +117,19 @@ class KernelSHAP(AttributionExplainer):
                                             interactions and background terms, solved by pairs
     more pairs                              the same, solved by features; three-player terms up
                                             to 14 players
-    one background row                      the same, without background terms
+    15 players and 40 background rows or    a walk from every background row to the explained
+    more, and budget for 2 (p - 1)          row, one player after the other in an order of its
+    evaluations a background row            own, and its reverse; as often as the budget allows
+    one background row                      the regression without background terms
     ======================================= ====================================================
 
-    Coalitions are drawn in complementary pairs (Covert and Lee, 2021), sizes by leverage (Musco
-    and Witter, 2025), without replacement within a size. A pair meets *one* background row, in
+    For the regression, coalitions are drawn in complementary pairs (Covert and Lee, 2021), sizes by
+    leverage (Musco and Witter, 2025), without replacement within a size. A pair meets *one* background row, in
     turn, where other implementations run every coalition on all of them. The noise that this
     brings is fitted and removed: see :class:`sklexplain.solvers.shapley.PairedRegression`. All
-    rows share one design, so the result for a row does not depend on the others.
+    rows share one design, so the result for a row does not depend on the others. Walks are those of
+    Castro, Gómez and Tejada (2009), reversed as by Mitchell and others (2022); their standard errors
+    are somewhat too large where there are few rounds.
 
     A player whose cells equal those of every background row has the value 0 and costs nothing.
 

@@ -17,7 +17,8 @@ from .single_thread import on_one_thread
 # With at most this many pairs the regression is solved in the space of pairs, where interactions
 # of three players cost nothing extra; beyond it in the space of features.
 _MOST_DUAL_PAIRS = 1024
-_MOST_TRIPLES = 400
+# Of more players, interactions of three are too many to be fitted in the space of features.
+MOST_TRIPLED_PLAYERS = 14
 # Prior variance of three-player interactions beside the players' own dependence on the background.
 _TRIPLE_VARIANCE = 0.1
 _PENALTIES = np.geomspace(1e-3, 1e2, 16)
@@ -207,7 +208,7 @@ def _factorised(design: PairedDesign, background: np.ndarray | None) -> _Smoothe
             design, signs, features, background, root_weights, main_basis, main
         )
     else:
-        with_triples = n_players >= 3 and comb(n_players, 3) <= _MOST_TRIPLES
+        with_triples = n_players >= 3 and n_players <= MOST_TRIPLED_PLAYERS
         if with_triples:
             features = np.hstack([features, _triple_features(signs)])
         basis, spectrum, main_of_basis = _primal_basis(features, root_weights, main_basis, main)
