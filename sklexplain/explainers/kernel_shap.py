@@ -124,12 +124,13 @@ class KernelSHAP(AttributionExplainer):
     ======================================= ====================================================
 
     For the regression, coalitions are drawn in complementary pairs (Covert and Lee, 2021), sizes by
-    leverage (Musco and Witter, 2025), without replacement within a size. A pair meets *one* background row, in
-    turn, where other implementations run every coalition on all of them. The noise that this
-    brings is fitted and removed: see :class:`sklexplain.solvers.shapley.PairedRegression`. All
-    rows share one design, so the result for a row does not depend on the others. Walks are those of
-    Castro, Gómez and Tejada (2009), reversed as by Mitchell and others (2022); their standard errors
-    are somewhat too large where there are few rounds.
+    leverage (Musco and Witter, 2025), without replacement within a size. A pair meets *one*
+    background row, in turn, where other implementations run every coalition on all of them. The
+    noise that this brings is fitted and removed: see
+    :class:`sklexplain.solvers.shapley.PairedRegression`. All rows share one design, so the result
+    for a row does not depend on the others. Walks are those of Castro, Gómez and Tejada (2009),
+    reversed as by Mitchell and others (2022); their standard errors are somewhat too large where
+    there are few rounds.
 
     A player whose cells equal those of every background row has the value 0 and costs nothing.
 
