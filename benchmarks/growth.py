@@ -20,16 +20,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from comparisons import Effort
-from engine_overhead import feed_forward
+from engine_overhead import bare_pass, feed_forward
 from games import Recurrent
 from report import run_alone
-from side_by_side import in_turn
+from side_by_side import in_turn, seconds
 from sklearn.metrics import r2_score
 from torch import nn
 
 from sklexplain import LIME, DeepSHAP, KernelSHAP, PermutationImportance, as_estimator
 
 SEED, N_COLUMNS, N_EVALS, N_BACKGROUND = 0, 400, 2000, 100
+BARE, N_BARE, BARE_BATCHES = "the bare module", 7000, (64, 128, 256, 512)
 PICTURE = Path(__file__).with_name("growth.png")
 # Linear, but for what two runs of the same differ by.
 MOST = 1.1
@@ -42,7 +43,7 @@ feed-forward net of 80 columns, with explainers that have explained before; else
 within the time. *players*: groups of the {N_COLUMNS} columns of such a net. *background rows*: of
 the first net. *time steps*: of a GRU of 32 units on 4 variables, which are the players.
 KernelSHAP spends {N_EVALS:,} evaluations a row whatever the players (exact for 4), LIME 2,000
-samples, permutation importance 5 repeats.
+samples, permutation importance 5 repeats; the bare module, in its best batch size, {N_BARE:,} rows.
 """
 METHODS = ["KernelSHAP", "DeepSHAP", "LIME", "permutation importance"]
 # The values of each quantity: two decades, five points.
@@ -92,6 +93,8 @@ class Growth:
     @property
     def reached(self) -> str:
         """Whether the upper decade is linear or better."""
+        if self.method == BARE:
+            return "–"
         return "yes" if self.exponent(3) <= MOST else "**no**"
 
     def cells(self) -> list[str]:
@@ -103,7 +106,7 @@ class Growth:
             f"{self.sizes[0]}–{self.sizes[-1]:,}",
             f"{medians[0]:.3g}–{medians[-1]:.3g}",
             f"{self.exponent(3):.2f} ({self.exponent(len(self.sizes)):.2f})",
-            f"≤ {MOST}",
+            "" if self.method == BARE else f"≤ {MOST}",
             self.reached,
         ]
 
@@ -129,12 +132,16 @@ class Growth:
         }
 
 
+def recurrent() -> nn.Module:
+    return Recurrent(nn.GRU, 32, 1).eval()
+
+
 def setting(quantity: str, size: int) -> dict[str, Any]:
     """Return the net, the shape of a row, the players and the numbers of rows of one point."""
     torch.manual_seed(SEED)
     n_rows, n_background = 20, N_BACKGROUND
     if quantity == "time steps":
-        net, shape, players = Recurrent(nn.GRU, 32, 1), (size, 4), "feature"
+        net, shape, players = recurrent(), (size, 4), "feature"
         n_rows = 5
     elif quantity == "players":
         net = nn.Sequential(nn.Linear(N_COLUMNS, 64), nn.ReLU(), nn.Linear(64, 1))
@@ -181,6 +188,13 @@ def explain_run(method: str, net, players, rows, background, warm=False) -> Call
     return lambda: explainer.explain(rows)
 
 
+def bare_run(net: nn.Module, n_timesteps: int) -> Callable[[], Any]:
+    """Return a run of the module alone on about as many rows as KernelSHAP evaluates."""
+    rows = torch.randn(N_BARE, n_timesteps, 4)
+    best = min(BARE_BATCHES, key=lambda size: seconds(bare_pass, net, rows, size))
+    return lambda: bare_pass(net, rows, best)
+
+
 def compare(quantity: str, effort: Effort) -> list[Growth]:
     lines = []
     sizes = QUANTITIES[quantity]
@@ -194,6 +208,10 @@ def compare(quantity: str, effort: Effort) -> list[Growth]:
         runs[sizes[0]]()
         times = in_turn(runs, effort.of(3, 1))
         lines.append(Growth(method, quantity, sizes, list(times.values())))
+    if quantity == "time steps":
+        net = recurrent()
+        times = in_turn({size: bare_run(net, size) for size in sizes}, effort.of(3, 1))
+        lines.append(Growth(BARE, quantity, sizes, list(times.values())))
     return lines
 
 
@@ -201,35 +219,39 @@ def draw(lines: list[Growth]) -> str:
     """Draw a panel for each quantity; return the picture's name."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = Figure(figsize=(9, 7.5), layout="constrained")
     # Okabe and Ito's colours, told apart by everyone, and marks for print.
-    looks = dict(
-        zip(
-            METHODS,
-            zip("os^D", ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True),
-            strict=True,
-        )
-    )
+    colors = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "0.3")
+    looks = dict(zip((*METHODS, BARE), zip("os^Dx", colors, strict=True), strict=True))
+    named = {}
     for quantity, axes in zip(QUANTITIES, figure.subplots(2, 2).flat, strict=True):
         shown = [line for line in lines if line.quantity == quantity]
         for line in shown:
             mark, color = looks[line.method]
-            axes.plot(
-                line.sizes,
-                line.medians,
-                marker=mark,
-                color=color,
-                label=f"{line.method} ({line.exponent(3):.2f})",
-            )
+            (named[line.method],) = axes.plot(line.sizes, line.medians, marker=mark, color=color)
+        for line, height in zip(shown, _apart([line.medians[-1] for line in shown]), strict=True):
+            place = (line.sizes[-1] * 1.15, height)
+            color = looks[line.method][1]
+            axes.text(*place, f"{line.exponent(3):.2f}", color=color, va="center", size="small")
         if shown:
-            sizes = np.array(shown[0].sizes)
-            least = min(line.medians[-1] for line in shown) / 2
-            axes.plot(sizes, least * sizes / sizes[-1], ls="--", color="0.6", label="linear")
-            axes.legend(fontsize="small", frameon=False)
+            ends = np.array([shown[0].sizes[0], shown[0].sizes[-1]])
+            least = min(min(line.medians) for line in shown) / 2
+            (named["linear"],) = axes.plot(ends, least * ends / ends[0], ls="--", color="0.6")
         axes.set(xscale="log", yscale="log", xlabel=quantity, ylabel="seconds")
-    figure.suptitle("Time as one quantity grows (in brackets: the exponent over the upper decade)")
+        axes.margins(x=0.12)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("Time as one quantity grows; at the ends, the exponent over the upper decade")
     figure.savefig(PICTURE, dpi=120, metadata={"Software": None})
     return PICTURE.name
+
+
+def _apart(heights: list[float]) -> list[float]:
+    """Return heights on a logarithmic axis, moved up where numbers would overlap."""
+    placed = dict.fromkeys(range(len(heights)), 0.0)
+    last = 0.0
+    for i in sorted(placed, key=heights.__getitem__):
+        last = placed[i] = max(heights[i], 1.35 * last)
+    return list(placed.values())
 
 
 if __name__ == "__main__":
