@@ -111,7 +111,14 @@ class ScoreDrops:
         for repeat, order in enumerate(sample.orders):
             replaced(sample.rows, order, cells, out=permuted)
             answerer = None if answering is None else partial(answering, repeat)
-            scores.append(self.score(permuted, sample.y, sample.sample_weight, answerer))
+            try:
+                scores.append(self.score(permuted, sample.y, sample.sample_weight, answerer))
+            except Exception as error:
+                name = self.players.names[player]
+                error.add_note(
+                    f"with {name!r} permuted among {len(permuted)} rows, repeat {repeat}"
+                )
+                raise
         return scores
 
 

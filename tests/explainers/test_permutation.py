@@ -579,6 +579,21 @@ class TestComposition:
 
 
 class TestErrors:
+    @pytest.mark.parametrize("n_jobs", [1, 2])
+    def test_a_model_that_fails_has_its_player_named(self, n_jobs):
+        # The third column is another one only where it is permuted.
+        known = X[:, 2].copy()
+
+        def model(rows):
+            if not np.array_equal(rows[:, 2], known):
+                raise RuntimeError("no such rows")
+            return rows[:, 0]
+
+        explainer = PermutationImportance(model, scoring="r2", n_jobs=n_jobs, random_state=0)
+        with pytest.raises(RuntimeError, match="no such rows") as caught:
+            explainer.fit(X, y)
+        assert caught.value.__notes__ == ["with 'x2' permuted among 80 rows, repeat 0"]
+
     @pytest.mark.parametrize(
         ("params", "message"),
         [
