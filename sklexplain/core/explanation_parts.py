@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -150,7 +151,8 @@ def write_parts(
 ) -> list[Path]:
     """Write explanations to numbered files as they come, one at a time in memory.
 
-    A file appears under its name only when it is complete.
+    A file appears under its name only when it is complete, and replaces an earlier one. Parts of an
+    earlier run that are not replaced stay, with a RuntimeWarning.
 
     Parameters
     ----------
@@ -215,7 +217,20 @@ def write_parts(
         else:
             _write_parquet(explanation, path)
         paths.append(path)
+    warn_of_others(folder, paths)
     return paths
+
+
+def warn_of_others(folder: Path, paths: Sequence[Path]) -> None:
+    """Say which parts in a folder are of an earlier run, and would be read together with these."""
+    others = sorted({path.name for path in folder.glob("part-*")} - {path.name for path in paths})
+    if others:
+        warnings.warn(
+            f"{folder} holds parts of an earlier run too, from {others[0]} on ({len(others)} in "
+            "all); remove them, or read the returned paths only",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _write_parquet(explanation: Explanation, path: Path) -> None:

@@ -14,6 +14,7 @@ from joblib import parallel_config
 from sklearn.utils._set_output import _get_output_config
 
 from ..core.explanation import Explanation
+from ..core.explanation_parts import warn_of_others
 
 
 def is_lazy(X: Any) -> bool:
@@ -96,7 +97,9 @@ class LazyExplanation:
         paths = [folder / f"part-{number:06d}.npz" for number in range(len(self.blocks))]
         save = delayed(_save, pure=False)
         written = [save(*pair) for pair in zip(self.blocks, paths, strict=True)]
-        return [path for path in compute(*written, **options) if path is not None]
+        found = [path for path in compute(*written, **options) if path is not None]
+        warn_of_others(folder, found)
+        return found
 
     def __repr__(self) -> str:
         return f"LazyExplanation({len(self.blocks)} blocks)"

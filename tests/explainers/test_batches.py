@@ -325,6 +325,18 @@ class TestWriteParts:
         np.testing.assert_allclose(table["base_value:output 1"], whole.base_values[:, 1])
         assert sorted(path.suffix for path in tmp_path.iterdir()) == [".parquet"] * 3
 
+    def test_parts_of_an_earlier_run_are_told_of(self, tmp_path):
+        explainer = KernelSHAP(smooth, background=5).fit(X)
+        earlier = write_parts(tmp_path, explainer.explain_batches(X, batch_rows=15))
+        with pytest.warns(RuntimeWarning, match=r"from part-000002\.npz on \(1 in all\)"):
+            paths = write_parts(tmp_path, explainer.explain_batches(X[:30], batch_rows=15))
+        assert len(Explanation.concat(map(Explanation.load, paths))) == 30
+        # Nothing is lost, and as many parts replace one another silently.
+        assert all(path.exists() for path in earlier)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            write_parts(tmp_path, explainer.explain_batches(X, batch_rows=15))
+
     def test_unknown_format(self, tmp_path):
         with pytest.raises(ValueError, match="format='csv' is not one of"):
             write_parts(tmp_path, [], format="csv")
