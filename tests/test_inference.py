@@ -77,6 +77,9 @@ class TestRowsPerBatch:
         assert rows_per_batch(nn.Linear(1, 10**6), (1,), self.cpu) == 32
         assert rows_per_batch(nn.Linear(1, 1), (1,), torch.device("cuda")) == 2**18
 
+    def test_long_windows_of_recurrent_nets_keep_a_batch_worth_its_call(self):
+        assert rows_per_batch(nn.GRU(1, 32), (5_000, 1), self.cpu) == 128
+
     def test_rows_that_unfold_inside_count_as_unfolded(self):
         module = nn.Module()
         module.recurrent, module.n_timesteps = nn.GRU(4, 64), 20
