@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from time import perf_counter
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -20,12 +21,15 @@ from .masked_batches import Job, equal_slices
 from .models import Model, ModelError
 from .placement import prefers_threads, workers_for
 from .players import Players
-from .workers import check_not_cancelled, run_tasks
+from .workers import check_not_cancelled, run_tasks, worth_workers
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
 _LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
 _TASKS_PER_WORKER = 4
+# Of so many evaluations, whose outputs fit into any memory, this share is run first.
+_MOST_TRIED_EVALS = 2**20
+_TRIED_SHARE = 16
 # A task of fewer evaluations is spent on calling the model rather than on running it.
 _LEAST_EVALS = 128
 
@@ -141,24 +145,46 @@ def evaluate_chunks(
     )
     n_jobs = workers_for(model.estimator, n_jobs)
     n_workers = effective_n_jobs(n_jobs)
-    n_evals = len(X) * len(coalitions) * (1 if pairing is not None else len(references))
+    per_entry = 1 if pairing is not None else len(references)
+    n_evals = len(X) * len(coalitions) * per_entry
+    threads = prefers_threads(model.estimator)
+    everything = slice(0, len(X))
+    begun: list[np.ndarray] = []
+    few = len(coalitions) < _TRIED_SHARE or n_evals > _MOST_TRIED_EVALS
+    if n_workers > 1 and not few and len(X):
+        # What takes long is known after a small part of it, which is not run again.
+        small = slice(0, -(-len(coalitions) // _TRIED_SHARE))
+        began = perf_counter()
+        begun.append(_run_part(job, X, small, everything))
+        seconds = (perf_counter() - began) * (len(coalitions) / small.stop - 1)
+        if on_progress is not None:
+            on_progress(len(X) * small.stop * per_entry)
+        if not worth_workers(seconds, n_workers, threads=threads):
+            n_workers = n_jobs = 1
+    first = begun[0].shape[1] if begun else 0
     n_tasks = _n_tasks(n_evals, n_workers)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers, n_tasks)
+    if begun:
+        per_chunk = len(X)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
-    parts = _coalition_parts(len(coalitions), -(-n_tasks // max(1, len(chunks))))
+    n_parts = -(-n_tasks // max(1, len(chunks)))
+    parts = [
+        slice(part.start + first, part.stop + first)
+        for part in _coalition_parts(len(coalitions) - first, n_parts)
+    ]
     results = run_tasks(
         _run_part,
         job,
         ((X[rows], part, rows) for rows in chunks for part in parts),
         n_jobs=n_jobs,
-        threads=prefers_threads(model.estimator),
+        threads=threads,
+        tried=bool(begun),
     )
     for rows in chunks:
-        done = []
+        done = list(begun)
         for part in parts:
             done.append(next(results))
             if on_progress is not None:
-                per_entry = 1 if pairing is not None else len(references)
                 on_progress((rows.stop - rows.start) * (part.stop - part.start) * per_entry)
         yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 
@@ -259,9 +285,24 @@ def run_rows(
     )
     n_jobs = workers_for(model.estimator, n_jobs)
     n_workers = effective_n_jobs(n_jobs)
+    threads = prefers_threads(model.estimator)
+    pieces: list[np.ndarray] = []
+    n_tried = min(len(rows) // _TRIED_SHARE, tiles[0].stop if tiles else 0)
+    if n_workers > 1 and n_tried:
+        # As in evaluate_chunks.
+        began = perf_counter()
+        pieces.append(_outputs_of(model, rows[:n_tried], 0, name))
+        seconds = (perf_counter() - began) * (len(rows) / n_tried - 1)
+        if not worth_workers(seconds, n_workers, threads=threads):
+            n_workers = n_jobs = 1
+    else:
+        n_tried = 0
     if n_workers > 1 and tiles:
         largest = min(tiles[0].stop, -(-len(rows) // _n_tasks(len(rows), n_workers)))
-        tiles = equal_slices(len(rows), largest)
+        tiles = equal_slices(len(rows) - n_tried, largest)
+    elif n_tried:
+        tiles = equal_slices(len(rows) - n_tried, tiles[0].stop)
+    tiles = [slice(tile.start + n_tried, tile.stop + n_tried) for tile in tiles]
     # Names made by a function stay here, where the function is.
     told = name if isinstance(name, str) else "row"
     results = run_tasks(
@@ -269,9 +310,11 @@ def run_rows(
         model,
         ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
         n_jobs=n_jobs,
-        threads=prefers_threads(model.estimator),
+        threads=threads,
+        tried=bool(n_tried),
     )
-    pieces = []
+    if n_tried and on_progress is not None:
+        on_progress(n_tried)
     for tile, outputs in zip(tiles, results, strict=True):
         pieces.append(outputs)
         if on_progress is not None:

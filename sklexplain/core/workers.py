@@ -28,6 +28,8 @@ _unpacked: OrderedDict[str, Any] = OrderedDict()
 _here = threading.local()
 # What it costs to start worker processes, with their imports, and to hand work to running ones.
 _COLD_SECONDS, _WARM_SECONDS = 1.5, 0.05
+# What it costs to start threads.
+_THREAD_SECONDS = 0.01
 # Tasks a worker from which one may be run here first to see how long it takes: of fewer, that one
 # would leave the workers idle for too long.
 _FEWEST_TO_TRY = 4
@@ -46,6 +48,7 @@ def run_tasks(
     *,
     n_jobs: int | None = None,
     threads: bool = False,
+    tried: bool = False,
 ) -> Iterator[Any]:
     """Yield ``function(shared, *task)`` of every task, in order.
 
@@ -67,6 +70,8 @@ def run_tasks(
     threads : bool, default=False
         Whether threads serve better than processes, unless joblib is told otherwise: they do
         where the model lets go of Python's lock.
+    tried : bool, default=False
+        Whether the caller knows already that the work is worth workers.
 
     Yields
     ------
@@ -82,7 +87,7 @@ def run_tasks(
         yield function(shared, *tasks[0])
         return
     backend, _ = get_active_backend(prefer="threads" if threads else None)
-    if not (threads or _is_configured()):
+    if not (threads or tried or _is_configured()):
         yield from _begun_here(function, shared, tasks, n_workers)
         if not tasks:
             return
@@ -108,6 +113,17 @@ def run_tasks(
             max_nbytes=None,
             return_as="generator" if backend.supports_return_generator else "list",
         )(delayed(_run_task)(function, sent, (task,), settings) for task in tasks)
+
+
+def worth_workers(seconds: float, n_workers: int, *, threads: bool = False) -> bool:
+    """Whether workers save more of some seconds of work than it costs to bring it to them.
+
+    Where joblib is told where to run, it is not asked.
+    """
+    if _is_configured():
+        return True
+    cost = _WARM_SECONDS if _pool_is_warm() else _COLD_SECONDS
+    return seconds * (1 - 1 / n_workers) > (_THREAD_SECONDS if threads else cost)
 
 
 def _is_configured() -> bool:
