@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,16 @@ _THREAD_SECONDS = 0.01
 _FEWEST_TO_TRY = 4
 # Seconds that a run which was given up waits for its threads to notice.
 _LONGEST_WAIT = 1.5
+
+
+@dataclass
+class _Foregone:
+    """What processes would have saved so far, had they been started."""
+
+    seconds: float = 0.0
+
+
+_foregone = _Foregone()
 
 
 class CancelledRun(Exception):
@@ -122,8 +133,14 @@ def worth_workers(seconds: float, n_workers: int, *, threads: bool = False) -> b
     """
     if _is_configured():
         return True
-    cost = _WARM_SECONDS if _pool_is_warm() else _COLD_SECONDS
-    return seconds * (1 - 1 / n_workers) > (_THREAD_SECONDS if threads else cost)
+    saved = seconds * (1 - 1 / n_workers)
+    if threads:
+        return saved > _THREAD_SECONDS
+    if _pool_is_warm():
+        return saved > _WARM_SECONDS
+    # Many calls that are too short for it alone are worth starting processes together.
+    _foregone.seconds += saved
+    return _foregone.seconds > _COLD_SECONDS
 
 
 def _is_configured() -> bool:

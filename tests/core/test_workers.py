@@ -9,6 +9,7 @@ import torch
 from sklearn import config_context, get_config
 from torch import nn
 
+from sklexplain.core import workers
 from sklexplain.core.failures import blame
 from sklexplain.core.models import Model, ModelError
 from sklexplain.core.perturb import evaluate, run_rows
@@ -255,3 +256,15 @@ class TestOutOfMemory:
     def test_a_single_row_that_does_not_fit_is_an_error(self):
         with pytest.warns(RuntimeWarning), pytest.raises(torch.cuda.OutOfMemoryError):
             Model(Crowded(0))(self.X)
+
+
+def test_short_calls_are_worth_processes_together(monkeypatch):
+    monkeypatch.setattr(workers, "_foregone", workers._Foregone())
+    monkeypatch.setattr(workers, "_pool_is_warm", lambda: False)
+    # Each of these would save half a second of the second and a half that processes cost.
+    decisions = [workers.worth_workers(1.0, 2) for _ in range(4)]
+    assert decisions == [False, False, False, True]
+    assert workers.worth_workers(0.1, 2, threads=True)
+    assert not workers.worth_workers(0.001, 2, threads=True)
+    with joblib.parallel_config(backend="loky"):
+        assert workers.worth_workers(0.0, 2)
