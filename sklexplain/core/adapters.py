@@ -14,6 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from .tables import RowCodec
 
+# Where models of trees come from.
+_TREES = (
+    "sklearn.tree.",
+    "sklearn.ensemble._forest",
+    "sklearn.ensemble._gb",
+    "sklearn.ensemble._hist_gradient_boosting",
+    "lightgbm.",
+    "xgboost.",
+    "catboost.",
+)
 # Tensor to tensor: from a module's output to what is explained.
 Head = Callable[[Any], Any]
 
@@ -97,6 +107,26 @@ def innermost(estimator: Any) -> Any:
         if hasattr(estimator, fitted):
             return innermost(getattr(estimator, fitted))
     return estimator
+
+
+def made_of_trees(estimator: Any) -> bool:
+    """Whether a model predicts by decision trees, so that its output jumps where a cell moves.
+
+    Parameters
+    ----------
+    estimator : estimator, torch module, function or bound method of an estimator
+
+    Returns
+    -------
+    bool
+    """
+    core = innermost(estimator)
+    core = innermost(getattr(core, "__self__", core))
+    parts = getattr(core, "estimators_", None)
+    if isinstance(parts, list) and parts:
+        # A vote, a bag.
+        return all(made_of_trees(part) for part in parts if not isinstance(part, str))
+    return type(core).__module__.startswith(_TREES)
 
 
 def _first(output: Any) -> Any:

@@ -12,12 +12,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._progress import tqdm
-from ..core.adapters import uses_torch
+from ..core.adapters import made_of_trees, uses_torch
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model
 from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
+from ..solvers.walks import least_walks
 from .attribution import AttributionExplainer, row_names
 from .base import N_JOBS
 from .control_variate import DeepControlVariate, deep_control_variate
@@ -58,8 +59,8 @@ class KernelSHAP(AttributionExplainer):
         sampled.
     max_evals : int, "auto" or "exact", default="auto"
         The most model evaluations for one explained row; a row of the model's input is one
-        evaluation. ``"auto"`` is ``2048 + 16 * n_players``, or what exact values cost if that is
-        at most 4,096. ``"exact"`` enumerates all coalitions
+        evaluation. ``"auto"`` is ``2048 + 16 * n_players`` (more where `sampling` needs it), or
+        what exact values cost if that is at most 4,096. ``"exact"`` enumerates all coalitions
         of up to 20 players whatever it costs. Whenever enumeration,
         ``(2**n_players - 2) * n_background + 1`` evaluations, costs no more than the budget, the
         values are exact. Otherwise look at `std_errors`: four times the budget halves them at
@@ -79,6 +80,12 @@ class KernelSHAP(AttributionExplainer):
         budget is 4 to 8 evaluations a background row. There it took a quarter to a third off the
         error for one trained LSTM and added a quarter for an easier one; from 10 on it gains
         nothing. None treats every model as a black box.
+    sampling : {"auto", "pairs", "walks"}, default="auto"
+        How evaluations are spent where not all coalitions are run: on pairs of complementary
+        coalitions, from which a regression tells the values, or on walks from every background
+        row to the explained one, a player at a time. ``"auto"`` takes whichever came nearer when
+        it was measured: see the notes. ``"walks"`` needs ``n_players - 1`` evaluations a
+        background row, and comes nearer with twice that.
     output : {"auto", "predict", "predict_proba", "decision_function"}, default="auto"
         What is explained; ``"auto"`` takes probabilities where there are any.
     link : {"identity", "logit"}, default="identity"
@@ -117,9 +124,10 @@ class KernelSHAP(AttributionExplainer):
                                             interactions and background terms, solved by pairs
     more pairs                              the same, solved by features; three-player terms up
                                             to 14 players
-    15 players and 40 background rows or    a walk from every background row to the explained
-    more, and budget for 2 (p - 1)          row, one player after the other in an order of its
-    evaluations a background row            own, and its reverse; as often as the budget allows
+    40 background rows or more, and         a walk from every background row to the explained
+    trees with a budget of p - 1            row, one player after the other in an order of its
+    evaluations a background row, or 15     own, and its reverse; as often as the budget allows
+    players and twice that
     one background row                      the regression without background terms
     ======================================= ====================================================
 
@@ -129,8 +137,9 @@ class KernelSHAP(AttributionExplainer):
     noise that this brings is fitted and removed: see
     :class:`sklexplain.solvers.shapley.PairedRegression`. All rows share one design, so the result
     for a row does not depend on the others. Walks are those of Castro, Gómez and Tejada (2009),
-    reversed as by Mitchell and others (2022); their standard errors are somewhat too large where
-    there are few rounds.
+    reversed as by Mitchell and others (2022). Where the budget does not reverse all, rows that are
+    alike walk opposite orders. Standard errors of walks are too large where there are few
+    rounds: two to five times the true spread with one.
 
     A player whose cells equal those of every background row has the value 0 and costs nothing.
 
@@ -151,6 +160,7 @@ class KernelSHAP(AttributionExplainer):
         "tol": [Interval(Real, 0, None, closed="neither"), None],
         "prune_tol": [Interval(Real, 0, 1, closed="neither"), None],
         "control_variate": [StrOptions({"auto", "deep"}), None],
+        "sampling": [StrOptions({"auto", "pairs", "walks"})],
         "output": [StrOptions(set(OUTPUTS))],
         "link": [StrOptions(set(LINKS))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -168,6 +178,7 @@ class KernelSHAP(AttributionExplainer):
         tol: float | None = None,
         prune_tol: float | None = None,
         control_variate: str | None = "auto",
+        sampling: str = "auto",
         output: str = "auto",
         link: str = "identity",
         batch_size: int | str = "auto",
@@ -185,6 +196,7 @@ class KernelSHAP(AttributionExplainer):
         self.tol = tol
         self.prune_tol = prune_tol
         self.control_variate = control_variate
+        self.sampling = sampling
         self.output = output
         self.link = link
         self.batch_size = batch_size
@@ -248,6 +260,8 @@ class KernelSHAP(AttributionExplainer):
             self.max_evals_,
             design_seed,
             self._control_variate(),
+            self.sampling,
+            made_of_trees(self.explained_estimator_),
         )
         self.__dict__.pop("_importances_cache", None)
         return self
@@ -255,6 +269,10 @@ class KernelSHAP(AttributionExplainer):
     def _control_variate(self) -> DeepControlVariate | None:
         """Return the net's own contributions, where they are wanted, to be had and affordable."""
         if self.control_variate is None or self.enumerates:
+            return None
+        if self.sampling == "walks":
+            if self.control_variate == "deep":
+                raise ValueError('control_variate="deep" needs sampling="pairs", not "walks"')
             return None
         n_evals = EVALS_PER_REFERENCE * len(self.background_)
         # What is left must do for the regression.
@@ -304,14 +322,23 @@ class KernelSHAP(AttributionExplainer):
                     "group columns or time steps into fewer players"
                 )
             return exact
+        walks = 0
+        if self.sampling == "walks":
+            walks = least_walks(n_background) * (n_players - 1) + 1
         if self.max_evals == "auto":
-            return exact if exact <= _MOST_AUTO_EXACT else 2048 + 16 * n_players
+            return exact if exact <= _MOST_AUTO_EXACT else max(walks, 2048 + 16 * n_players)
         budget = int(self.max_evals)
         needed = min(exact, 4 * n_players + 1)
         if budget < needed:
             raise ValueError(
                 f"max_evals={budget} is too few for {n_players} players: the regression needs at "
                 f"least {needed}; a good start is {2048 + 16 * n_players}"
+            )
+        if budget < min(exact, walks):
+            raise ValueError(
+                f'max_evals={budget} is too few for sampling="walks" of {n_players} players from '
+                f"{n_background} background rows, which takes at least {walks}; raise max_evals, "
+                "take fewer background rows, or leave sampling out"
             )
         return budget
 

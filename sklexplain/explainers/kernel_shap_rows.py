@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,15 @@ from ..core.players import Players
 from ..solvers.background_noise import background_features
 from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
 from ..solvers.shapley import MOST_TRIPLED_PLAYERS, PairedRegression, exact_shapley
-from ..solvers.walks import WalkDesign, walk_contributions, walk_design, walk_evals
+from ..solvers.walks import (
+    FEWEST_IN_ROUND,
+    WalkMeans,
+    WalkRound,
+    least_walks,
+    neighbours,
+    walk_contributions,
+    walk_rounds,
+)
 from .control_variate import DeepControlVariate
 
 # Enumerating more coalitions than this does not fit in memory, whatever the budget.
@@ -27,6 +36,8 @@ _FIRST_PAIRS = 128
 _MOST_REGRESSIONS = 8
 # Background rows from which walks serve better than the regression; measured between 30 and 45.
 LEAST_WALKED_ROWS = 40
+# Arrays as long as a round's evaluations that walks need.
+_WALKED_ARRAYS = 6
 # What the rows that are solved together may hold: a quarter of a million evaluations, enough to
 # keep any model busy, and little beside the model's own memory.
 _CHUNK_BYTES = 4 * 2**20
@@ -64,6 +75,9 @@ class RowSolver:
         Of the coalitions: the same for all rows.
     control_variate : DeepControlVariate, optional
         Subtracted from the sampled differences, and added back as its mean.
+    sampling : {"auto", "pairs", "walks"}
+    jumps : bool
+        Whether the model is made of trees, whose outputs are no smooth function of the cells.
     """
 
     players: Players
@@ -73,6 +87,8 @@ class RowSolver:
     max_evals: int
     design_seed: int
     control_variate: DeepControlVariate | None = None
+    sampling: str = "auto"
+    jumps: bool = False
     regressions: dict[tuple[int, bytes], PairedRegression] = field(default_factory=dict)
 
     def solve(
@@ -124,18 +140,31 @@ class RowSolver:
         for index, pattern in enumerate(patterns):
             yield np.flatnonzero(group.ravel() == index), np.flatnonzero(pattern)
 
-    def walk_rounds(self, n_active: int) -> int:
-        """Return how many walks from every background row the budget allows, where they serve.
+    def n_walks(self, n_active: int) -> int:
+        """Return how many walks the budget allows, or 0 where pairs of coalitions serve better.
 
-        Beyond the players of whom the regression fits interactions of three, and the background
-        rows whose part it can tell, walks come nearer: against 100 rows, on trees of 30 columns,
-        their error is a fifth to a half of the regression's, on recurrent nets of 20 players the
-        same. Against 30 rows it is the regression that is nearer, by up to a half.
+        Pairs serve smooth models of few players, of whom the regression fits interactions of
+        three, and few background rows, whose part it can tell. Against 100 rows, on trees of 10
+        to 100 columns, the error of walks is a fifth to 1.2 of the regression's, which moreover
+        takes as long as a small model; on recurrent nets of 20 players they are the same. Against
+        30 rows it is the regression that is nearer, by up to a half.
         """
-        few = n_active <= MOST_TRIPLED_PLAYERS or len(self.background) < LEAST_WALKED_ROWS
-        if few or self.control_variate is not None:
-            return 0
-        return (self.max_evals - 1) // walk_evals(n_active, len(self.background))
+        n_background = len(self.background)
+        allowed = (self.max_evals - 1) // (n_active - 1)
+        least = least_walks(n_background)
+        if self.sampling == "auto":
+            if not self.jumps:
+                least = 2 * n_background if n_active > MOST_TRIPLED_PLAYERS else self.max_evals
+            if n_background < LEAST_WALKED_ROWS or self.control_variate is not None:
+                return 0
+        return allowed if self.sampling != "pairs" and allowed >= least else 0
+
+    @cached_property
+    def background_order(self) -> np.ndarray:
+        """The background rows, each two that are alike one after the other."""
+        background = self.background
+        cells = background.rows.reshape(len(background), -1)
+        return neighbours(cells, self.background_outputs, background.weights)
 
     def regression(
         self, design: PairedDesign, players: Players, active: np.ndarray
@@ -186,8 +215,10 @@ class _Run:
         players = _only(solver.players, active)
         needed = exact_evals(n_active, len(solver.background))
         exact = n_active <= MOST_EXACT_PLAYERS and needed <= solver.max_evals
-        n_rounds = 0 if exact else solver.walk_rounds(n_active)
+        n_walks = 0 if exact else solver.n_walks(n_active)
         sampled = 2 * solver.max_evals
+        if n_walks:
+            sampled = _WALKED_ARRAYS * min(solver.max_evals, 2 * len(solver.background) * n_active)
         if solver.control_variate is not None:
             sampled += 2 * len(solver.background) * n_active
         per_row = 8 * n_outputs * (2**n_active if exact else sampled)
@@ -198,8 +229,8 @@ class _Run:
             if exact:
                 values = self._enumerated(part, players)
                 yield Solved(part, active, values, np.zeros_like(values), needed, False)
-            elif n_rounds:
-                yield from self._walked(part, players, active, n_rounds)
+            elif n_walks:
+                yield from self._walked(part, players, active, n_walks)
             else:
                 yield from self._sampled(part, players, active)
 
@@ -265,63 +296,51 @@ class _Run:
                 return
 
     def _walked(
-        self, members: np.ndarray, players: Players, active: np.ndarray, n_rounds: int
+        self, members: np.ndarray, players: Players, active: np.ndarray, n_walks: int
     ) -> Iterator[Solved]:
-        solver, background = self.solver, self.solver.background
+        solver, n_players = self.solver, players.n_players
+        order = solver.background_order
         random_state = check_random_state(solver.design_seed)
-        weights = background.weights[:, None, None]
         waiting = np.arange(len(members))
-        shape = (len(members), players.n_players, self.totals.shape[1])
-        # Sums over the rounds: of the means, of their squares, and of squared half differences.
-        total = np.zeros((len(members), len(background), *shape[1:]))
-        squares, reversals = np.zeros_like(total), np.zeros_like(total)
-        for n_done in range(1, n_rounds + 1):
-            design = walk_design(players.n_players, len(background), random_state)
-            means, halves = self._walks(members[waiting], players, design)
-            total[waiting] += means
-            squares[waiting] += means**2
-            reversals[waiting] += halves**2
-            average = total[waiting] / n_done
-            # How far rounds differ tells the error, once there are some; before that, how far a
-            # walk differs from its reverse does, which is more.
-            spread = np.maximum(squares[waiting] - n_done * average**2, 0)
-            variance = (spread + reversals[waiting] / n_done) / n_done**2
-            values = (average * weights).sum(axis=1)
-            errors = np.sqrt((variance * weights**2).sum(axis=1))
-            done = np.full(len(waiting), n_done == n_rounds)
+        means = WalkMeans(len(members), len(order), n_players, self.totals.shape[1])
+        n_evals, n_left = 1, n_walks
+        for walks in walk_rounds(n_players, order, n_walks, random_state):
+            means.add(walks, self._walk(members[waiting], players, walks))
+            n_evals += walks.n_walks * (n_players - 1)
+            n_left -= walks.n_walks
+            values, errors = means.values(solver.background.weights)
+            done = np.full(len(waiting), n_left < FEWEST_IN_ROUND)
             if self.tol is not None:
                 distance = np.abs(self.totals[members[waiting]]).max(axis=1)
                 done |= errors.max(axis=(1, 2)) <= self.tol * distance
-            n_evals = 1 + n_done * walk_evals(players.n_players, len(background))
             yield Solved(members[waiting[done]], active, values[done], errors[done], n_evals, True)
             waiting = waiting[~done]
             if len(waiting) == 0:
                 return
+            means.keep(~done)
 
-    def _walks(
-        self, members: np.ndarray, players: Players, design: WalkDesign
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what players add on one round of walks, shapes (n, n_background, p, o)."""
+    def _walk(self, members: np.ndarray, players: Players, walks: WalkRound) -> np.ndarray:
+        """Return what players add on each walk, shape (n, n_walks, p, o)."""
         solver = self.solver
-        shape = (len(members), len(solver.background), players.n_players, self.totals.shape[1])
-        means, halves = np.empty(shape), np.empty(shape)
+        shape = (len(members), walks.n_walks, players.n_players, self.totals.shape[1])
+        contributions = np.empty(shape)
         predictions = self.totals[members] + solver.base_values
         for part, outputs in evaluate_chunks(
             self.model,
             self.rows[members],
-            design.coalitions(),
+            walks.coalitions(),
             solver.background.rows,
             players,
-            pairing=design.references(),
+            pairing=walks.pairing(),
             batch_size=self.batch_size,
             n_jobs=self.n_jobs,
             on_progress=self.on_progress,
             row_numbers=self.numbers[members],
         ):
-            means[part], halves[part] = walk_contributions(
-                design, outputs, solver.background_outputs, predictions[part]
+            contributions[part] = walk_contributions(
+                walks, outputs, solver.background_outputs, predictions[part]
             )
-        return means, halves
+        return contributions
 
     def _stages(self, whole: PairedDesign) -> Iterator[PairedDesign]:
         """Yield the whole design, or growing beginnings of it with `tol`."""

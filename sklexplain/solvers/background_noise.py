@@ -46,8 +46,8 @@ def background_features(
     as the median distance; beyond 200 rows by Nyström's method.
     """
     n_players = int(labels.max()) + 1
-    cells = _standardised(np.nan_to_num(rows.astype(float)), weights)
-    targets = _standardised(outputs, weights)
+    cells = standardised(np.nan_to_num(rows.astype(float)), weights)
+    targets = standardised(outputs, weights)
     landmarks = np.unique(
         np.linspace(0, len(rows) - 1, min(len(rows), _MOST_LANDMARKS)).astype(np.intp)
     )
@@ -92,7 +92,8 @@ def noise_features(
     return np.moveaxis(columns, 0, 1).reshape(len(signs), -1) / np.sqrt(n_players)
 
 
-def _standardised(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def standardised(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return columns of mean 0 and variance 1; constant ones as zeros."""
     centred = values - weights @ values
     scale = np.sqrt(weights @ centred**2)
     # The spread of a constant is rounding, which must not be blown up to 1.

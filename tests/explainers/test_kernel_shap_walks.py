@@ -41,18 +41,66 @@ def test_values_are_near_shaps_exact_ones_and_come_nearer():
     assert 0.15 * one < many < 0.4 * one
 
 
-def test_values_add_up_and_evaluations_are_counted():
-    explanation = explained(2 * ROUND + 100)
+@pytest.mark.parametrize("budget", [ROUND // 2, ROUND - 100, 2 * ROUND, 2 * ROUND + 100])
+def test_values_add_up_and_evaluations_are_counted(budget):
+    calls = []
+
+    def counted(X):
+        calls.append(len(X))
+        return model.predict(X)
+
+    explanation = explained(1 + budget, estimator=counted, sampling="walks")
     total = explanation.values.sum(axis=1) + explanation.base_values
     np.testing.assert_allclose(total, explanation.predictions, atol=1e-10)
-    np.testing.assert_array_equal(explanation.diagnostics["n_evals"], 1 + 2 * ROUND)
+    spent = explanation.diagnostics["n_evals"]
+    assert len(set(spent)) == 1
+    # Walks are whole, and both ways.
+    assert 1 + budget - 4 * (N_COLUMNS - 1) < spent[0] <= 1 + budget
+    # The fit runs the background, and a few rows to see what the model returns.
+    assert spent.sum() <= sum(calls) <= spent.sum() + N_BACKGROUND + 20
 
 
-@pytest.mark.parametrize("n_rounds", [1, 2, 4])
+def test_half_a_round_is_nearer_than_pairs_on_trees():
+    walks, pairs = (
+        np.mean([error(explained(1 + ROUND // 2, seed=s, sampling=sampling)) for s in range(4)])
+        for sampling in ("auto", "pairs")
+    )
+    assert walks < 0.8 * pairs
+    assert walks < 0.2
+
+
+def test_trees_of_few_columns_are_walked_too_and_other_models_are_not():
+    few, target = X[:, :8], X[:, 0] * X[:, 1]
+    budget = {"max_evals": 2 * 7 * 40 + 1, "background": few[:40], "random_state": 0}
+    tree = FrozenEstimator(GradientBoostingRegressor(random_state=0).fit(few, target))
+
+    def values(estimator, sampling):
+        return KernelSHAP(estimator, sampling=sampling, **budget).fit(few).transform(few[-2:])
+
+    for estimator, sampling in (
+        (tree, "walks"),
+        (tree.estimator.predict, "walks"),
+        (lambda X: tree.predict(X), "pairs"),
+    ):
+        other = {"walks": "pairs", "pairs": "walks"}[sampling]
+        chosen = values(estimator, "auto")
+        np.testing.assert_array_equal(chosen, values(estimator, sampling))
+        assert np.abs(chosen - values(estimator, other)).max() > 1e-6
+
+
+def test_walks_need_a_budget():
+    with pytest.raises(ValueError, match=r"max_evals=500 .* at least 761; raise max_evals"):
+        explained(500, sampling="walks")
+    assert explained("auto", sampling="walks", background=X[:200]).diagnostics["n_evals"][0] > 3800
+    with pytest.raises(ValueError, match='control_variate="deep" needs sampling="pairs"'):
+        explained(2000, sampling="walks", control_variate="deep")
+
+
+@pytest.mark.parametrize("n_rounds", [0.5, 0.8, 1, 2, 4])
 def test_standard_errors_cover_the_truth(n_rounds):
     scores = []
     for seed in range(30):
-        explanation = explained(1 + n_rounds * ROUND, seed=seed)
+        explanation = explained(1 + int(n_rounds * ROUND), seed=seed)
         # A column that no tree splits on has neither value nor error.
         scores.append((explanation.values - EXACT) / np.maximum(explanation.std_errors, 1e-12))
     scores = np.concatenate(scores)[:, :7]
@@ -98,7 +146,12 @@ def test_weighted_background():
     assert np.linalg.norm(found.values - exact) < 0.05 * np.linalg.norm(exact)
 
 
-def test_fewer_evaluations_than_a_round_are_left_to_the_regression():
-    explanation = explained(ROUND)
-    assert (explanation.diagnostics["n_evals"] <= ROUND).all()
-    assert (explanation.diagnostics["n_evals"] > ROUND - 3).all()
+def test_fewer_evaluations_than_half_a_round_are_left_to_the_regression():
+    explanation = explained(ROUND // 2)
+    assert (explanation.diagnostics["n_evals"] <= ROUND // 2).all()
+    assert (explanation.diagnostics["n_evals"] > ROUND // 2 - 3).all()
+
+
+def test_a_regression_serves_smooth_models_of_fewer_players():
+    smooth = explained(1 + ROUND // 2, estimator=lambda X: np.tanh(X).sum(axis=1))
+    assert (smooth.diagnostics["n_evals"] > ROUND // 2 - 3).all()
