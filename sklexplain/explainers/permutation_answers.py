@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.utils import get_tags
 
@@ -84,7 +84,10 @@ def answered_scores(
         )
         by_player = np.moveaxis(outputs, 0, 1).reshape(-1, drops.n_repeats, *outputs[:, 0].shape)
         for player, repeats in zip(permuted, by_player, strict=True):
-            yield drops.scores_of(player, sample, partial(answering.to, repeats))
+            # Targets were checked with the baseline, and outputs as they came.
+            with config_context(assume_finite=True, skip_parameter_validation=True):
+                scores = drops.scores_of(player, sample, partial(answering.to, repeats))
+            yield scores
 
 
 class Answering:
@@ -104,6 +107,8 @@ class Answering:
         self.estimator = estimator
         self.method = model.method
         self.like = np.asarray(estimator.predict(rows[:1]))
+        # Scorers ask for each permutation, and a frozen estimator copies them every time.
+        self.tags = get_tags(estimator)
         self.rows: np.ndarray | None = None
         self.outputs: np.ndarray = np.empty((0, 0))
 
@@ -126,7 +131,7 @@ class Answering:
         return response
 
     def __sklearn_tags__(self) -> Any:
-        return get_tags(self.estimator)
+        return self.tags
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score that the estimator's kind has, of the answers."""

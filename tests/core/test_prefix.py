@@ -110,6 +110,45 @@ def test_outputs_are_those_of_whole_passes(make, pairing):
     np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
 
 
+READERS = {
+    "last": (True, lambda states: states[:, -1]),
+    "last two": (False, lambda states: states[:, -2:].sum(1)),
+    "first and last": (False, lambda states: states[:, 0] + states[:, -1]),
+    "third": (False, lambda states: states[:, 2]),
+    "mean": (False, lambda states: states.mean(1)),
+    "greatest": (False, lambda states: states.amax(1)),
+    "attention": (False, lambda states: (states.softmax(1) * states).sum(1)),
+    # Nothing of the steps before is seen in the rows that are tried, but it may be in others.
+    "silent": (False, lambda states: states[:, -1] + torch.relu(states.sum(1) - 100)),
+    "weighted by nothing": (False, lambda states: states[:, -1] + 0 * states.sum(1)),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_outputs_are_left_out_only_where_nothing_reads_them(name, kind):
+    omitted, read = READERS[name]
+    module = Net(rnn(kind), read=read)
+    with torch.no_grad():
+        runner = PrefixRunner.of(module, torch.tensor(X), torch.tensor(references))
+    assert runner.omits_outputs == omitted
+    model = Model(module)
+    outputs = evaluate(model, X, coalitions, references, cells)
+    with whole_passes():
+        expected = evaluate(model, X, coalitions, references, cells)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "omitted"),
+    [("stacked", True), ("time first", True), ("two layers", True), ("projected", True)],
+)
+def test_outputs_are_left_out_between_layers_too(name, omitted):
+    with torch.no_grad():
+        runner = PrefixRunner.of(MODULES[name](), torch.tensor(X), torch.tensor(references))
+    assert runner.omits_outputs == omitted
+
+
 @given(
     st.sampled_from(["cell", "timestep", "feature", "pruned"]),
     st.floats(0.0, 1.0),
