@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 
+from ..core.adapters import made_of_trees
 from ..core.checkpoints import Checkpoints
-from ..core.models import Model
+from ..core.models import Model, ModelError
 from ..core.perturb import run_rows
 from .lime_draws import ColumnDraws, ReplacementDraws
 
 _DRAWS = "draws"
+# Rows that are surely one batch.
+_MOST_AT_ONCE = 2**14
 
 
 class Run:
@@ -89,11 +93,50 @@ class DrawOutputs:
 
     def of_rows(self, run: Run, rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the explained rows themselves, shape (n_rows, n_outputs)."""
-        if self._shared is None and not self.draws.around_row:
-            # Not in one batch with the rows, on whose number their last bits would depend.
-            self._shared = self._shared_outputs(run)
         numbers = run.numbers(rows)
+        if self._shared is None and not self.draws.around_row:
+            kept = None if self.checkpoints is None else self.checkpoints.load(_DRAWS)
+            if kept is not None and len(kept.get("outputs", ())) == self.draws.n_draws:
+                self._shared = kept["outputs"]
+            else:
+                self._shared, own = self._run_shared(run, rows, numbers)
+                if self.checkpoints is not None:
+                    self.checkpoints.store(_DRAWS, {"outputs": self._shared})
+                if own is not None:
+                    return own
         return run_rows(run.model, rows, name=lambda i: f"row {numbers[i]}", **run.options)
+
+    def _run_shared(
+        self, run: Run, rows: np.ndarray, numbers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the outputs of the draws that serve all rows, and perhaps those of the rows.
+
+        One call for both, since calling a forest takes longer than running a row. Of trees only:
+        the last bits of others depend on what else is in the batch, and those of the draws must
+        not on the rows. Nor may a row that fails keep the draws from being run.
+        """
+        draws, options = self.draws, run.options
+        n_draws = draws.n_draws
+        at_once = (
+            n_draws + len(rows) <= _MOST_AT_ONCE
+            and options["batch_size"] == "auto"
+            and effective_n_jobs(options["n_jobs"]) == 1
+            and made_of_trees(run.model.estimator)
+        )
+        if at_once and isinstance(draws, ColumnDraws):
+            together = np.concatenate([draws.shared_rows(), rows])
+            try:
+                outputs = run_rows(
+                    run.model,
+                    together,
+                    name=lambda i: f"draw {i}" if i < n_draws else f"row {numbers[i - n_draws]}",
+                    **options,
+                )
+            except ModelError:
+                pass
+            else:
+                return outputs[:n_draws], outputs[n_draws:]
+        return draws.run(run.model, None, **options)[0], None
 
     def around(self, run: Run, rows: np.ndarray, own: np.ndarray, part: slice) -> np.ndarray:
         """Return the outputs of a part of rows, given as `own`, and of the draws around each.
@@ -110,13 +153,3 @@ class DrawOutputs:
         own = own[part]
         outputs = np.broadcast_to(outputs, (len(own), *outputs.shape[1:]))
         return np.concatenate([own[:, None], outputs], axis=1)
-
-    def _shared_outputs(self, run: Run) -> np.ndarray:
-        """Return the outputs of the draws that serve all rows, shape (n_draws, n_outputs)."""
-        kept = None if self.checkpoints is None else self.checkpoints.load(_DRAWS)
-        if kept is not None and len(kept.get("outputs", ())) == self.draws.n_draws:
-            return kept["outputs"]
-        outputs = self.draws.run(run.model, None, **run.options)[0]
-        if self.checkpoints is not None:
-            self.checkpoints.store(_DRAWS, {"outputs": outputs})
-        return outputs

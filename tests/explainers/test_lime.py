@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.feature_selection import SelectFromModel
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import ARDRegression, Lasso, LinearRegression, LogisticRegression, Ridge
@@ -254,6 +254,51 @@ class TestCost:
             assert run == (n_rows + 49 - n_known if shared else 50 * n_rows)
             assert explanation.params["n_evals_run"] == run
             np.testing.assert_array_equal(explanation.diagnostics["n_evals"], 50)
+
+    def test_trees_are_called_once_for_draws_and_rows(self):
+        forest = RandomForestRegressor(5, random_state=0).fit(X, linear(X))
+        sizes = []
+
+        class Noting(RandomForestRegressor):
+            def predict(self, X):
+                sizes.append(len(X))
+                return super().predict(X)
+
+        forest.__class__ = Noting
+        Noting.__module__ = RandomForestRegressor.__module__
+        explainer = LIME(FrozenEstimator(forest), n_samples=50, random_state=0).fit(X)
+        sizes.clear()
+        explanation = explainer.explain(X[:3])
+        assert sizes == [49 + 3]
+        assert explanation.params["n_evals_run"] == 52
+        np.testing.assert_array_equal(explainer.explain(X[:3]).values, explanation.values)
+        assert sizes == [52, 3]
+        function = LIME(lambda X: forest.predict(X), n_samples=50, random_state=0)
+        np.testing.assert_array_equal(function.fit(X).explain(X[:3]).values, explanation.values)
+
+    def test_a_row_at_which_trees_fail_is_named_and_keeps_the_draws(self):
+        forest = RandomForestRegressor(5, random_state=0).fit(X, linear(X))
+        sizes = []
+
+        class Failing(RandomForestRegressor):
+            def predict(self, X):
+                if (X[:, 0] == 1234).any():
+                    raise RuntimeError("no such value")
+                sizes.append(len(X))
+                return super().predict(X)
+
+        forest.__class__ = Failing
+        Failing.__module__ = RandomForestRegressor.__module__
+        explainer = LIME(FrozenEstimator(forest), n_samples=50, random_state=0).fit(X)
+        rows = X[:3].copy()
+        rows[1, 0] = 1234
+        sizes.clear()
+        with pytest.raises(RuntimeError, match="row 1"):
+            explainer.explain(rows)
+        assert 49 in sizes
+        sizes.clear()
+        explainer.explain(X[:3])
+        assert sizes == [3]
 
     def test_fitting_again_draws_again(self):
         model = Counting()
