@@ -104,6 +104,11 @@ class Scan:
         for gate in self._sigmoids():
             self.scale[gate * self.width : (gate + 1) * self.width] = 0.5
 
+    @property
+    def elements_of_step(self) -> int:
+        """How many numbers one step of one pair has in use: slopes, products, states."""
+        return 4 * (self._n_gates() + 1) * self.width
+
     def _n_gates(self) -> int:
         raise NotImplementedError
 

@@ -33,6 +33,7 @@ class Some:
 
     def __init__(self, rule: Scan, tracked: list[int]) -> None:
         self.rule, self.tracked = rule, tracked
+        self.elements_of_step = rule.elements_of_step
 
     def backward(self, cotangents: Cotangents, x: Saved, r: Saved) -> list[torch.Tensor | None]:
         """Hand down only to inputs that depend on the module's input."""

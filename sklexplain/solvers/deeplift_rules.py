@@ -49,6 +49,8 @@ class Linear:
         Of their types and on their devices.
     """
 
+    is_linear = True
+
     def __init__(
         self, call: Callable, shapes: Sequence[torch.Size], like: Sequence[torch.Tensor]
     ) -> None:
@@ -92,6 +94,8 @@ class Linear:
 class Dense:
     """``torch.nn.functional.linear`` with a constant weight, the most frequent linear map."""
 
+    is_linear = True
+
     def __init__(self, weight: torch.Tensor) -> None:
         self.weight = weight.detach()
 
@@ -104,6 +108,8 @@ class Dense:
 
 class Identity:
     """An operation that returns its input."""
+
+    is_linear = True
 
     def backward(self, cotangents: Cotangents, x: Saved, r: Saved) -> list[torch.Tensor | None]:
         """Hand everything down."""

@@ -56,22 +56,33 @@ class Tape:
         return sum(t[0].numel() * t.element_size() for t in tensors.values() if len(t))
 
     def bytes_per_pair(self, n_outputs: int, itemsize: int) -> tuple[int, int]:
-        """Return the memory that the multipliers of one pair need, and their widest tensor."""
+        """Return the memory that the multipliers of one pair need, and what is in use at once.
+
+        Rules that go through a sequence a step at a time use little of it at once; where there are
+        some, they take the time, and what others use does not count.
+        """
         sizes = [shape.numel() for shape in self.shapes]
         live: dict[int, int] = {} if self.output is None else {self.output: sizes[self.output]}
         peak = widest = sizes[0]
+        in_steps = 0
         for entry in reversed(self.entries):
             given = [live.pop(o) for o in entry.outputs if o in live]
             if not given:
                 continue
             handed = [sizes[i] for i in entry.inputs]
-            widest = max(widest, *given, *handed)
-            # Rules hold a handful of tensors of their inputs' size, some in double precision.
+            largest = max(*given, *handed)
+            of_step = getattr(entry.rule, "elements_of_step", 0)
+            in_steps = max(in_steps, of_step)
+            widest = max(widest, largest)
             temporary = 2 * n_outputs * (sum(given) + sum(handed)) * itemsize
-            temporary += 6 * 8 * max(*given, *handed)
+            if of_step:
+                temporary += of_step * n_outputs * itemsize
+            elif not getattr(entry.rule, "is_linear", False):
+                # A handful of tensors of the inputs' size, some in double precision.
+                temporary += 6 * 8 * largest
             peak = max(peak, n_outputs * sum(live.values()) * itemsize + temporary)
             live.update({i: sizes[i] for i in entry.inputs})
-        return peak, widest * n_outputs * itemsize
+        return peak, (in_steps or widest) * n_outputs * itemsize
 
 
 @dataclass(eq=False)
