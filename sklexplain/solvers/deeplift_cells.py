@@ -216,9 +216,8 @@ class LSTM(Scan):
         scratch = self.buffers.get("scratch", (n, b, batch, 5 * width), like)
         gates = self.buffers.get("gates", (*lead, 4 * width), like)
         forget = self.buffers.get("forget", (n, b, batch, width), like)
-        flat, from_cell = gates.flatten(0, -2), gates[..., : 3 * width].unflatten(-1, (3, width))
-        factors = slopes[:, :, None]
-        cell_factors = factors[..., : 3 * width].unflatten(-1, (3, width))
+        flat, factors = gates.flatten(0, -2), slopes[:, :, None]
+        by_gate = _by_gate(factors, gates, width)
 
         def step(
             x: Saved, r: Saved, running: list[torch.Tensor], go_on: bool
@@ -230,8 +229,9 @@ class LSTM(Scan):
             if self.projection is not None:
                 to_output = to_hidden @ self.projection
             to_cell.addcmul_(to_output, factors[..., 4 * width :])
-            torch.mul(cell_factors, to_cell.unsqueeze(-2), out=from_cell)
-            torch.mul(factors[..., 3 * width : 4 * width], to_output, out=gates[..., 3 * width :])
+            for factor, gate in by_gate[:3]:
+                torch.mul(factor, to_cell, out=gate)
+            torch.mul(by_gate[3][0], to_output, out=by_gate[3][1])
             to_input = times(flat, weight_ih)
             if go_on:
                 to_cell.mul_(torch.add(x[4], r[4], out=forget)[:, :, None])
@@ -293,8 +293,8 @@ class GRU(Scan):
         scratch = self.buffers.get("scratch", (n, b, batch, 3 * width), like)
         means = self.buffers.get("means", (n, b, batch, 2 * width), like)
         gates = self.buffers.get("gates", (*lead, 3 * width), like)
-        flat, by_gate = gates.flatten(0, -2), gates.unflatten(-1, (3, width))
-        factors = slopes[:, :, None].unflatten(-1, (3, width))
+        flat = gates.flatten(0, -2)
+        by_gate = _by_gate(slopes[:, :, None], gates, width)
 
         def step(
             x: Saved, r: Saved, running: list[torch.Tensor], go_on: bool
@@ -304,7 +304,8 @@ class GRU(Scan):
             slopes.mul_(torch.add(x[3], r[3], out=scratch))
             # The reset gate acts through the new state.
             slopes[..., :width].mul_(slopes[..., 2 * width :])
-            torch.mul(factors, to_hidden.unsqueeze(-2), out=by_gate)
+            for factor, gate in by_gate:
+                torch.mul(factor, to_hidden, out=gate)
             to_input = times(flat, weight_ih)
             if go_on:
                 torch.add(x[4], r[4], out=means)
@@ -375,6 +376,14 @@ def _relu_secants(x: Saved, r: Saved, out: torch.Tensor, scratch: torch.Tensor) 
     torch.sub(x[0], r[0], out=scratch)
     torch.sub(x[1], r[1], out=out).div_(scratch)
     return out.copy_(torch.where(scratch == 0, (x[0] > 0).to(out.dtype), out))
+
+
+def _by_gate(
+    factors: torch.Tensor, gates: torch.Tensor, width: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return views of each gate, since one product of all would run in pieces of `width`."""
+    starts = range(0, gates.shape[-1], width)
+    return [(factors[..., i : i + width], gates[..., i : i + width]) for i in starts]
 
 
 def times(rows: torch.Tensor, transposed: torch.Tensor) -> torch.Tensor:
