@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,12 +41,19 @@ class Side:
         Rows run through the model, of the unit that the section's note names.
     error : float, optional
         Of the kind that the section's note names.
+    run : callable, optional
+        Does it once more, to see where the time goes.
     """
 
     name: str
     seconds: Sequence[float]
     evaluations: int | None = None
     error: float | None = None
+    run: Callable[[], object] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON knows it."""
+        return {name: value for name, value in vars(self).items() if name != "run"}
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,11 @@ class Comparison:
                 return "even"
         return "yes" if met else "within the spread" if met_once else "**no**"
 
+    @property
+    def missed(self) -> bool:
+        """Whether there is a goal and the median misses it by more than runs differ."""
+        return self.reached in ("**no**", "within the spread")
+
     def cells(self) -> list[str]:
         """Return the line of the table."""
         ratios = self.ratios
@@ -160,8 +172,8 @@ class Comparison:
         return {
             "work": self.work,
             "equal": self.equal,
-            "ours": vars(self.ours),
-            "theirs": vars(self.theirs),
+            "ours": self.ours.record(),
+            "theirs": self.theirs.record(),
             "ratio": {
                 "of": "ours / theirs" if self.tells_part else "theirs / ours",
                 "median": statistics.median(ratios),

@@ -192,7 +192,7 @@ def compare(name: str, effort: Effort) -> list[Comparison]:
         WithGap(
             name,
             f"{N_ROWS * N_BACKGROUND:,} pairs",
-            Side(ours, times[ours], error=errors[ours]),
+            Side(ours, times[ours], error=errors[ours], run=runs[ours]),
             Side(peer, times[peer], error=errors[peer]),
             faster(5) if recurrent else NOT_SLOWER,
             gaps=(gaps[ours], gaps[peer]),

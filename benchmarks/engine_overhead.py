@@ -119,7 +119,7 @@ def compare(case: str, effort: Effort) -> list[Comparison]:
         Comparison(
             case,
             "masked rows",
-            Side("sklexplain", times["ours"], len(rows)),
+            Side("sklexplain", times["ours"], len(rows), run=ours),
             Side(f"bare, batches of {best:,}", times["bare"], len(rows)),
             at_most(1.1),
         )

@@ -168,7 +168,7 @@ def compare(name: str, effort: Effort) -> list[Comparison]:
         warm_up()
     assert abs(losses["ours"] - losses["plain"]) < 1e-3, losses
     times = in_turn(runs, effort.n_rounds)
-    ours = Side("sklexplain", times["ours"], error=losses["ours"])
+    ours = Side("sklexplain", times["ours"], error=losses["ours"], run=runs["ours"])
     steps = "training steps"
     plain = Side("a plain torch loop", times["plain"], error=losses["plain"])
     skorch_alone = Side("skorch alone", times["skorch"], error=losses["skorch"])

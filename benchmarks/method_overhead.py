@@ -117,14 +117,14 @@ def compare(case: str, effort: Effort) -> list[Comparison]:
         took.clear()
     times = in_turn({"bare": lambda: bare_pass(net, rows, best)} | runs, effort.n_rounds)
     if took is not None:
-        times[""] = took
+        times[""] = list(took)
     limit = at_most(1.15 if method == "LIME" else 1.1)
     bare = Side(f"bare, batches of {best:,}", times["bare"], n_evals)
     return [
         Comparison(
             ", ".join(filter(None, [method, name, run])),
             "evaluations",
-            Side("sklexplain", times[run], n_evals),
+            Side("sklexplain", times[run], n_evals, run=runs[run]),
             bare,
             None if run == "first" else limit,
             as_part=True,

@@ -104,7 +104,7 @@ def compare(name: str, effort: Effort) -> list[Comparison]:
 
     def side(package, key):
         workers = f"{key[1]} worker{'s' * (key[1] > 1)}"
-        return Side(f"{package}, {workers}", times[key], n_evals)
+        return Side(f"{package}, {workers}", times[key], n_evals, run=runs[key])
 
     def line(ours, theirs, package, goal):
         workers = f"{ours[1]} worker{'s' * (ours[1] > 1)}"

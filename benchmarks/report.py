@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from comparisons import Effort
+from comparisons import Comparison, Effort
+from profiles import profiled
 from side_by_side import machine, table
 
 # Read by every library when it is loaded, so set before any is imported.
 THREAD_VARIABLES = [
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
 ]  # fmt: skip
+
+PROFILES = """\
+Where the time of the lines goes that miss their goal (own time under Python's profiler, which
+makes many small calls look longer):""".replace("\n", " ")
 
 
 @dataclass
@@ -34,6 +39,8 @@ class Section:
         Of one kind, each with `HEADER`, `cells()` and `record()`.
     failures : mapping of str to str
         By the name of the case.
+    profiles : mapping of str to str
+        Of the lines that miss their goal, by their work: where their time goes.
     picture : str, optional
         The name of a file.
     seconds : float
@@ -44,6 +51,7 @@ class Section:
     note: str = ""
     lines: list[Any] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, str] = field(default_factory=dict)
     picture: str | None = None
     seconds: float = 0.0
 
@@ -52,6 +60,9 @@ class Section:
         parts = [f"## {self.title}", self.note]
         if self.lines:
             parts.append(table(self.lines[0].HEADER, [line.cells() for line in self.lines]))
+        if self.profiles:
+            parts.append(PROFILES)
+            parts.append("\n".join(f"- {work}: {told}" for work, told in self.profiles.items()))
         if self.picture:
             parts.append(f"![{self.title}]({self.picture})")
         parts += [
@@ -68,6 +79,7 @@ class Section:
             "note": self.note,
             "lines": [line.record() for line in self.lines],
             "failures": self.failures,
+            "profiles": self.profiles,
             "seconds": round(self.seconds, 1),
         }
 
@@ -93,7 +105,12 @@ def measured(module: ModuleType, effort: Effort) -> Iterator[Section]:
     start = time.perf_counter()
     for case in cases:
         try:
-            section.lines += module.compare(case, effort)
+            lines = module.compare(case, effort)
+            section.lines += lines
+            for line in lines:
+                # Profiled after all were timed.
+                if isinstance(line, Comparison) and line.missed and line.ours.run is not None:
+                    section.profiles.setdefault(line.work, profiled(line.ours.run))
             if hasattr(module, "draw") and not effort.quick:
                 section.picture = module.draw(section.lines)
         except Exception as error:

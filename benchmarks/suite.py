@@ -28,6 +28,7 @@ SECTIONS = [
     "deep_shap",
     "lime_speed",
     "permutation_speed",
+    "stored_states",
     "engine_overhead",
     "method_overhead",
     "fit_recurrent",

@@ -227,7 +227,7 @@ def compare(name: str, effort: Effort) -> list[Comparison]:
         Comparison(
             name if windows else f"{name} columns",
             f"error ≤ {TARGET:.0%}",
-            Side("sklexplain", times["ours"], int(n_evals), found["ours"][1]),
+            Side("sklexplain", times["ours"], int(n_evals), found["ours"][1], runs["ours"]),
             Side(peer, times[peer], *found[peer]),
             goal,
         )

@@ -105,6 +105,34 @@ def test_a_row_that_fails_is_reported_and_the_others_are_kept(
     ]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_row_that_misses_its_goal_says_where_its_time_goes(load, tmp_path, monkeypatch):
+    suite, comparisons = load("suite"), load("comparisons")
+
+    def busy():
+        sorted(range(200_000), key=lambda number: -number)
+
+    def compare(case, effort):
+        times = {"fast": [1.0] * 3, "slow": [3.0] * 3}[case]
+        ours = comparisons.Side("ours", times, run=busy)
+        theirs = comparisons.Side("theirs", [2.0] * 3)
+        return [comparisons.Comparison(case, "work", ours, theirs, comparisons.NOT_SLOWER)]
+
+    row = SimpleNamespace(TITLE="Rows", NOTE="A note.", CASES=["fast", "slow"], compare=compare)
+    row.__name__ = "some_rows"
+    monkeypatch.setitem(sys.modules, "some_rows", row)
+    suite.run(suite.parsed(["--only", "some_rows", "--out", str(tmp_path)]))
+    profiles = json.loads((tmp_path / "results.json").read_text("utf-8"))["sections"][0]["profiles"]
+    assert list(profiles) == ["slow"]
+    shares = [int(word.strip("%,")) for word in profiles["slow"].split() if "%" in word]
+    assert (
+        "`builtins.sorted`" in profiles["slow"] or "`test_benchmarks.<lambda>`" in profiles["slow"]
+    )
+    assert shares == sorted(shares, reverse=True)
+    assert 50 < sum(shares) <= 101
+    assert f"- slow: {profiles['slow']}" in (tmp_path / "RESULTS.md").read_text("utf-8")
+
+
 def test_what_is_done_is_on_disk_before_the_rest_is_measured(
     load, comparison, tmp_path, monkeypatch
 ):

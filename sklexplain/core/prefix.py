@@ -8,7 +8,7 @@ that was stored for that row or reference, and runs the remaining steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -127,6 +127,15 @@ class StoredStates:
         return state[:, positions]
 
 
+class _Trial(NamedTuple):
+    """Rows that are started half way to see whether that gives what a whole pass does."""
+
+    rows: torch.Tensor
+    whole: torch.Tensor
+    lead: int
+    states: StoredStates
+
+
 class PrefixRunner:
     """Runs a module whose recurrent layers may start from stored states.
 
@@ -201,14 +210,16 @@ class PrefixRunner:
             return None
         runner = cls(module, layers, n_timesteps)
         states = runner.states_of(rows, [lead, n_timesteps - 1])
-        if not runner._agrees(mixed, lead, states):
+        half_way = _Trial(mixed, _first(module(mixed)), lead, states)
+        if not runner._passes(half_way):
             return None
-        runner.omits_outputs = runner._may_omit_outputs(rows, mixed, lead, states)
+        at_the_end = _Trial(rows, _first(module(rows)), n_timesteps - 1, states)
+        runner.omits_outputs = runner._may_omit_outputs(half_way, at_the_end)
         return runner
 
-    def _agrees(self, rows: torch.Tensor, lead: int, states: StoredStates) -> bool:
+    def _passes(self, trial: _Trial) -> bool:
         """Whether rows that start half way come out as from a whole pass."""
-        whole = _first(self.module(rows))
+        rows, whole, lead, states = trial
         with self.hooked():
             self.start = Start(lead, states, torch.arange(len(rows), device=rows.device))
             try:
@@ -220,21 +231,18 @@ class PrefixRunner:
             (started - whole).abs().max() <= _PROBE_TOLERANCE * scale
         )
 
-    def _may_omit_outputs(
-        self, rows: torch.Tensor, mixed: torch.Tensor, lead: int, states: StoredStates
-    ) -> bool:
+    def _may_omit_outputs(self, half_way: _Trial, at_the_end: _Trial) -> bool:
         """Whether the rest of the module reads nothing but the layers' last step or state.
 
         Not if outputs that are not numbers come through from the steps before, nor if the rest
         cannot do with a shorter sequence.
         """
-        last = self.n_timesteps - 1
         try:
             self._poisoned = True
-            if not self._agrees(rows, last, states):
+            if not self._passes(at_the_end):
                 return False
             self._poisoned, self.omits_outputs = False, True
-            return self._agrees(rows, last, states) and self._agrees(mixed, lead, states)
+            return self._passes(at_the_end) and self._passes(half_way)
         except Exception:
             # A sequence that is too short for what follows.
             return False
@@ -251,7 +259,7 @@ class PrefixRunner:
 
     def states_of(self, rows: torch.Tensor, leads: Sequence[int]) -> StoredStates:
         """Return the states of rows after each number of steps in `leads`."""
-        inputs = _layer_inputs(self.module, self.layers, rows)
+        inputs = _layer_inputs(self.module, self.layers, rows, no_more=True)
         states: list[dict[int, Any]] = []
         outputs = []
         for layer in self.layers:
@@ -327,20 +335,30 @@ def _steps(layer: nn.RNNBase, sequence: torch.Tensor, first: int, last: int) -> 
     return sequence.narrow(_time_axis(layer), first, last - first)
 
 
+class _SeenEnough(Exception):
+    """Raised in a module's pass once the rest of it does not matter."""
+
+
 def _layer_inputs(
-    module: nn.Module, layers: Sequence[nn.RNNBase], rows: torch.Tensor
+    module: nn.Module, layers: Sequence[nn.RNNBase], rows: torch.Tensor, *, no_more: bool = False
 ) -> dict[nn.RNNBase, torch.Tensor]:
-    """Return what each layer is given, for layers that are called once with a sequence alone."""
+    """Return what each layer is given, for layers that are called once with a sequence alone.
+
+    With `no_more`, each is known to be called once, and the pass ends with the last of them.
+    """
     seen: dict[nn.RNNBase, list[Any]] = {}
 
     def note(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         plain = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
         seen.setdefault(layer, []).append(args[0] if plain and args[0].ndim == 3 else None)
+        if no_more and len(seen) == len(layers):
+            raise _SeenEnough
 
     with ExitStack() as stack:
         for layer in layers:
             stack.callback(layer.register_forward_pre_hook(note, with_kwargs=True).remove)
-        module(rows)
+        with suppress(_SeenEnough):
+            module(rows)
     once = {layer: calls[0] for layer, calls in seen.items() if len(calls) == 1}
     return {layer: given for layer, given in once.items() if given is not None}
 
