@@ -24,6 +24,8 @@ from sklexplain import (
     as_estimator,
     cross_explain,
 )
+from sklexplain.core import parcels
+from sklexplain.core.models import Model
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -58,6 +60,22 @@ def client():
 def same_numbers(found, expected):
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * scale)
+
+
+def test_a_model_is_sent_to_the_cluster_once(client):
+    explainer = KernelSHAP(as_estimator(product), background=20, max_evals=1000, random_state=0)
+    explainer.fit(X)
+    parcels._on_cluster.clear()
+    sizes = set()
+    for _ in range(3):
+        with parallel_config(backend="dask", n_jobs=2):
+            found = explainer.explain(X[:40])
+        models = [future for future in parcels._on_cluster.values() if future.type is Model]
+        sizes.add(tuple(future.key for future in models))
+        assert all(key[0] == client.id for key in parcels._on_cluster)
+    assert len(sizes) == 1
+    assert len(sizes.pop()) == 1
+    same_numbers(found.values, explainer.set_params(n_jobs=1).explain(X[:40]).values)
 
 
 @pytest.mark.usefixtures("client")

@@ -22,6 +22,7 @@ from .adapters import (
     uses_torch,
     wrong_rows,
 )
+from .parcels import sent_once
 from .tables import RowCodec
 
 OUTPUTS = ("auto", "predict", "predict_proba", "decision_function")
@@ -36,6 +37,7 @@ class NonFiniteOutputError(ModelError, ValueError):
     """The explained model returned NaN or an infinite value."""
 
 
+@sent_once
 class Model:
     """One callable for every kind of model: numeric rows in, (n_samples, n_outputs) out.
 

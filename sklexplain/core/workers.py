@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-import warnings
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
-import cloudpickle
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky import reusable_executor
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from threadpoolctl import ThreadpoolController
 
-# What a worker process keeps of the things that were sent to it: that of the run, and of the last.
-_MOST_UNPACKED = 2
-_unpacked: OrderedDict[str, Any] = OrderedDict()
+from .parcels import Parcel
+from .parcels import sent as bring
+
 _here = threading.local()
 # What it costs to start worker processes, with their imports, and to hand work to running ones.
 _COLD_SECONDS, _WARM_SECONDS = 1.5, 0.05
@@ -113,7 +108,7 @@ def run_tasks(
             stack.callback(sent.wait)
             stack.enter_context(_controller().limit(limits=1, user_api="blas"))
         else:
-            sent = stack.enter_context(_sent(shared, backend))
+            sent = stack.enter_context(bring(shared, backend))
         stack.callback(cancelled.set)
         # In a tuple, because joblib's Dask backend scatters bare arrays, and what was scattered is
         # lost with the worker that holds it.
@@ -194,7 +189,7 @@ def _run_task(
         if sent.cancelled.is_set():
             raise CancelledRun
         _here.cancelled = sent.cancelled
-    value = sent.value if isinstance(sent, _InPlace | _Parcel) else sent
+    value = sent.value if isinstance(sent, _InPlace | Parcel) else sent
     try:
         with (
             config_context(**settings),
@@ -264,51 +259,3 @@ def _at_work(sent: Any) -> Iterator[None]:
         with sent.changed:
             sent.n_at_work -= 1
             sent.changed.notify_all()
-
-
-class _Parcel:
-    """Something that is unpacked once in each process, however many tasks refer to it.
-
-    Parameters
-    ----------
-    key : str
-    path : str or None
-        The file that holds it, where all workers run on this machine.
-    payload : bytes or None
-        What it holds, where they do not.
-    """
-
-    def __init__(self, key: str, path: str | None, payload: bytes | None) -> None:
-        self.key = key
-        self.path = path
-        self.payload = payload
-
-    @property
-    def value(self) -> Any:
-        if self.key not in _unpacked:
-            packed = Path(self.path).read_bytes() if self.path else self.payload
-            _unpacked[self.key] = cloudpickle.loads(packed)
-            while len(_unpacked) > _MOST_UNPACKED:
-                _unpacked.popitem(last=False)
-        return _unpacked[self.key]
-
-
-@contextmanager
-def _sent(shared: Any, backend: Any) -> Iterator[Any]:
-    """Bring something to the workers of a backend that have a memory of their own."""
-    packed = cloudpickle.dumps(shared)
-    kind = type(backend).__name__
-    if kind == "DaskDistributedBackend":
-        with warnings.catch_warnings():
-            # A model is sent once, whatever its size.
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            # The result of a task is made again where it was lost with its worker.
-            unpacked = backend.client.submit(cloudpickle.loads, packed, pure=False)
-        yield unpacked
-    elif kind in ("LokyBackend", "MultiprocessingBackend"):
-        with TemporaryDirectory(prefix="sklexplain-") as folder:
-            path = Path(folder) / "shared"
-            path.write_bytes(packed)
-            yield _Parcel(uuid4().hex, str(path), None)
-    else:
-        yield _Parcel(uuid4().hex, None, packed)
