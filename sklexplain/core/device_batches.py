@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,11 +14,13 @@ from sklearn import get_config
 
 from ..inference import BatchLimit, as_tensor, evaluating, module_device, module_dtype
 from .masked_batches import Job, Namer, Tile, equal_slices, masked_batches, run_batch
+from .models import Model
 from .prefix import (
     MaskGroup,
     PrefixRunner,
     Start,
     StoredStates,
+    Structure,
     mask_groups,
     may_start_half_way,
 )
@@ -25,6 +28,7 @@ from .prefix import (
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 # Storing the states of a row costs about two passes over it.
 _LEAST_MASKS = 8
+_structures: WeakKeyDictionary[Model, Structure | None] = WeakKeyDictionary()
 
 
 def run_on_device(
@@ -105,11 +109,22 @@ class _DeviceRun:
             return None, []
         if len(self.row_shape) == 2 and not self._groups(self.row_shape[0]):
             return None, []
-        runner = PrefixRunner.of(module, self._as_rows(self.rows), self._as_rows(self.references))
+        runner = self._runner(module)
         if runner is None:
             return None, []
         groups = self._groups(runner.n_timesteps)
         return (runner, groups) if groups else (None, [])
+
+    def _runner(self, module: Any) -> PrefixRunner | None:
+        """Return what starts the module half way, where it can be; each model is tried once."""
+        model = self.job.model
+        if model not in _structures:
+            rows, references = self._as_rows(self.rows), self._as_rows(self.references)
+            runner = PrefixRunner.of(module, rows, references)
+            _structures[model] = None if runner is None else runner.structure
+            return runner
+        structure = _structures[model]
+        return None if structure is None else PrefixRunner.again(module, structure)
 
     def _groups(self, n_timesteps: int) -> list[MaskGroup]:
         # A quarter of the best batch size runs nearly as fast.

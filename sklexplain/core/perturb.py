@@ -21,15 +21,13 @@ from .masked_batches import Job, equal_slices
 from .models import Model, ModelError
 from .placement import prefers_threads, workers_for
 from .players import Players
-from .workers import check_not_cancelled, run_tasks, worth_workers
+from .trials import MOST_TRIED_EVALS, TRIED_SHARE, learn, tried_part
+from .workers import check_not_cancelled, run_tasks
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
 _LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
 _TASKS_PER_WORKER = 4
-# Of so many evaluations, whose outputs fit into any memory, this share is run first.
-_MOST_TRIED_EVALS = 2**20
-_TRIED_SHARE = 16
 # A task of fewer evaluations is spent on calling the model rather than on running it.
 _LEAST_EVALS = 128
 
@@ -150,22 +148,24 @@ def evaluate_chunks(
     threads = prefers_threads(model.estimator)
     everything = slice(0, len(X))
     begun: list[np.ndarray] = []
-    few = len(coalitions) < _TRIED_SHARE or n_evals > _MOST_TRIED_EVALS
+    tried = False
+    few = len(coalitions) < TRIED_SHARE or n_evals > MOST_TRIED_EVALS
     if n_workers > 1 and not few and len(X):
-        # What takes long is known after a small part of it, which is not run again.
-        small = slice(0, -(-len(coalitions) // _TRIED_SHARE))
-        began = perf_counter()
-        begun.append(_run_part(job, X, small, everything))
-        seconds = (perf_counter() - began) * (len(coalitions) / small.stop - 1)
-        if on_progress is not None:
-            on_progress(len(X) * small.stop * per_entry)
-        if not worth_workers(seconds, n_workers, threads=threads):
+        begun, worth = tried_part(
+            lambda part: _run_part(job, X, part, everything),
+            len(coalitions),
+            len(X) * per_entry,
+            model,
+            n_workers,
+        )
+        tried = True
+        if not worth:
             n_workers = n_jobs = 1
-    first = begun[0].shape[1] if begun else 0
+    first = sum(outputs.shape[1] for outputs in begun)
+    if first and on_progress is not None:
+        on_progress(len(X) * first * per_entry)
     n_tasks = _n_tasks(n_evals, n_workers)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers, n_tasks)
-    if begun:
-        per_chunk = len(X)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
     n_parts = -(-n_tasks // max(1, len(chunks)))
     parts = [
@@ -178,14 +178,20 @@ def evaluate_chunks(
         ((X[rows], part, rows) for rows in chunks for part in parts),
         n_jobs=n_jobs,
         threads=threads,
-        tried=bool(begun),
+        tried=tried,
     )
+    stays = tried and n_workers == 1
+    seconds = 0.0
     for rows in chunks:
-        done = list(begun)
+        done = [outputs[rows] for outputs in begun]
         for part in parts:
+            began = perf_counter()
             done.append(next(results))
+            seconds += perf_counter() - began
             if on_progress is not None:
                 on_progress((rows.stop - rows.start) * (part.stop - part.start) * per_entry)
+        if stays and rows.stop == len(X):
+            learn(model, seconds / max(1, n_evals - len(X) * first * per_entry))
         yield rows, done[0] if len(done) == 1 else np.concatenate(done, axis=1)
 
 
@@ -287,16 +293,18 @@ def run_rows(
     n_workers = effective_n_jobs(n_jobs)
     threads = prefers_threads(model.estimator)
     pieces: list[np.ndarray] = []
-    n_tried = min(len(rows) // _TRIED_SHARE, tiles[0].stop if tiles else 0)
-    if n_workers > 1 and n_tried:
-        # As in evaluate_chunks.
-        began = perf_counter()
-        pieces.append(_outputs_of(model, rows[:n_tried], 0, name))
-        seconds = (perf_counter() - began) * (len(rows) / n_tried - 1)
-        if not worth_workers(seconds, n_workers, threads=threads):
+    n_tried, tried = 0, False
+    if n_workers > 1 and TRIED_SHARE <= len(rows) <= TRIED_SHARE * tiles[0].stop:
+        pieces, worth = tried_part(
+            lambda part: _outputs_of(model, rows[part], part.start, name),
+            len(rows),
+            1,
+            model,
+            n_workers,
+        )
+        n_tried, tried = sum(map(len, pieces)), True
+        if not worth:
             n_workers = n_jobs = 1
-    else:
-        n_tried = 0
     if n_workers > 1 and tiles:
         largest = min(tiles[0].stop, -(-len(rows) // _n_tasks(len(rows), n_workers)))
         tiles = equal_slices(len(rows) - n_tried, largest)
@@ -311,7 +319,7 @@ def run_rows(
         ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
         n_jobs=n_jobs,
         threads=threads,
-        tried=bool(n_tried),
+        tried=tried,
     )
     if n_tried and on_progress is not None:
         on_progress(n_tried)

@@ -127,6 +127,23 @@ class StoredStates:
         return state[:, positions]
 
 
+class Structure(NamedTuple):
+    """What a trial found of a module, so that other copies need none.
+
+    Parameters
+    ----------
+    layers : tuple of int
+        Which of its recurrent layers may start half way.
+    n_timesteps : int
+    omits_outputs : bool
+        Whether nothing reads what they gave at the steps that are skipped.
+    """
+
+    layers: tuple[int, ...]
+    n_timesteps: int
+    omits_outputs: bool
+
+
 class _Trial(NamedTuple):
     """Rows that are started half way to see whether that gives what a whole pass does."""
 
@@ -158,6 +175,21 @@ class PrefixRunner:
         self.omits_outputs = False
         self._poisoned = False
 
+    @property
+    def structure(self) -> Structure:
+        """What :meth:`again` needs to know."""
+        numbers = tuple(_recurrent_layers(self.module).index(layer) for layer in self.layers)
+        return Structure(numbers, self.n_timesteps, self.omits_outputs)
+
+    @classmethod
+    def again(cls, module: nn.Module, structure: Structure) -> PrefixRunner:
+        """Return another runner of a module that was tried before."""
+        replica = _replica(module)
+        layers = _recurrent_layers(replica)
+        runner = cls(replica, [layers[i] for i in structure.layers], structure.n_timesteps)
+        runner.omits_outputs = structure.omits_outputs
+        return runner
+
     @classmethod
     def of(
         cls, module: nn.Module, rows: torch.Tensor, references: torch.Tensor
@@ -182,8 +214,7 @@ class PrefixRunner:
         except Exception:
             # Whatever keeps a module from being copied, it can be run as it is.
             return None
-        layers = [child for child in module.modules() if isinstance(child, nn.RNNBase)]
-        layers = [layer for layer in layers if not layer.bidirectional]
+        layers = [layer for layer in _recurrent_layers(module) if not layer.bidirectional]
         rows = rows[:_N_PROBES]
         others = references[torch.arange(len(rows), device=rows.device) % len(references)]
         inputs = _layer_inputs(module, layers, rows)
@@ -319,6 +350,10 @@ def may_start_half_way(module: nn.Module) -> bool:
     return any(
         isinstance(child, nn.RNNBase) and not child.bidirectional for child in module.modules()
     )
+
+
+def _recurrent_layers(module: nn.Module) -> list[nn.RNNBase]:
+    return [child for child in module.modules() if isinstance(child, nn.RNNBase)]
 
 
 def _replica(module: nn.Module) -> nn.Module:

@@ -24,8 +24,8 @@ from .parcels import sent as bring
 _here = threading.local()
 # What it costs to start worker processes, with their imports, and to hand work to running ones.
 _COLD_SECONDS, _WARM_SECONDS = 1.5, 0.05
-# What it costs to start threads.
-_THREAD_SECONDS = 0.01
+# What it costs to start threads, twice over: small parts that are timed look slower than the whole.
+_THREAD_SECONDS = 0.1
 # Tasks a worker from which one may be run here first to see how long it takes: of fewer, that one
 # would leave the workers idle for too long.
 _FEWEST_TO_TRY = 4
@@ -121,14 +121,21 @@ def run_tasks(
         )(delayed(_run_task)(function, sent, (task,), settings) for task in tasks)
 
 
-def worth_workers(seconds: float, n_workers: int, *, threads: bool = False) -> bool:
-    """Whether workers save more of some seconds of work than it costs to bring it to them.
+def worth_workers(here: float, divided: float, *, threads: bool = False) -> bool:
+    """Whether workers save more of some work than it costs to bring it to them.
 
     Where joblib is told where to run, it is not asked.
+
+    Parameters
+    ----------
+    here, divided : float
+        Seconds that the work takes in this thread, and divided among the workers.
+    threads : bool, default=False
+        Whether they are threads.
     """
     if _is_configured():
         return True
-    saved = seconds * (1 - 1 / n_workers)
+    saved = here - divided
     if threads:
         return saved > _THREAD_SECONDS
     if _pool_is_warm():
@@ -136,6 +143,12 @@ def worth_workers(seconds: float, n_workers: int, *, threads: bool = False) -> b
     # Many calls that are too short for it alone are worth starting processes together.
     _foregone.seconds += saved
     return _foregone.seconds > _COLD_SECONDS
+
+
+def torch_threads() -> int:
+    """Return how many threads of its own torch runs a model in, 1 before it is loaded."""
+    torch = sys.modules.get("torch")
+    return 1 if torch is None else torch.get_num_threads()
 
 
 def _is_configured() -> bool:
@@ -193,7 +206,7 @@ def _run_task(
     try:
         with (
             config_context(**settings),
-            _one_torch_thread(),
+            one_torch_thread(),
             _one_openmp_thread(sent),
             _at_work(sent),
         ):
@@ -203,7 +216,7 @@ def _run_task(
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Keep torch to one thread in this worker; a module that is about to load it starts so too."""
     torch = sys.modules.get("torch")
     if torch is None:

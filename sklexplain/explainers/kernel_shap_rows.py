@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.utils import check_random_state
 
 from ..core.background import Background
 from ..core.models import Model
 from ..core.perturb import evaluate_chunks
+from ..core.placement import workers_for
 from ..core.players import Players
 from ..solvers.background_noise import background_features
 from ..solvers.coalitions import PairedDesign, all_coalitions, paired_design
@@ -36,6 +38,7 @@ _FIRST_PAIRS = 128
 _MOST_REGRESSIONS = 8
 # Background rows from which walks serve better than the regression; measured between 30 and 45.
 LEAST_WALKED_ROWS = 40
+_CHUNKS_PER_WORKER = 4
 # Arrays as long as a round's evaluations that walks need.
 _WALKED_ARRAYS = 6
 # What the rows that are solved together may hold: a quarter of a million evaluations, enough to
@@ -223,6 +226,10 @@ class _Run:
             sampled += 2 * len(solver.background) * n_active
         per_row = 8 * n_outputs * (2**n_active if exact else sampled)
         most_bytes = min(_CHUNK_BYTES, get_config()["working_memory"] * 2**20)
+        n_workers = effective_n_jobs(workers_for(self.model.estimator, self.n_jobs))
+        if n_workers > 1:
+            # What is divided must be worth dividing.
+            most_bytes *= _CHUNKS_PER_WORKER * n_workers
         per_chunk = max(1, int(most_bytes / per_row))
         for start in range(0, len(members), per_chunk):
             part = members[start : start + per_chunk]

@@ -262,9 +262,9 @@ def test_short_calls_are_worth_processes_together(monkeypatch):
     monkeypatch.setattr(workers, "_foregone", workers._Foregone())
     monkeypatch.setattr(workers, "_pool_is_warm", lambda: False)
     # Each of these would save half a second of the second and a half that processes cost.
-    decisions = [workers.worth_workers(1.0, 2) for _ in range(4)]
+    decisions = [workers.worth_workers(1.0, 0.5) for _ in range(4)]
     assert decisions == [False, False, False, True]
-    assert workers.worth_workers(0.1, 2, threads=True)
-    assert not workers.worth_workers(0.001, 2, threads=True)
+    assert workers.worth_workers(0.5, 0.25, threads=True)
+    assert not workers.worth_workers(0.001, 0.0005, threads=True)
     with joblib.parallel_config(backend="loky"):
-        assert workers.worth_workers(0.0, 2)
+        assert workers.worth_workers(0.0, 0.0)
