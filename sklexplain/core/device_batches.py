@@ -13,15 +13,14 @@ import torch
 from sklearn import get_config
 
 from ..inference import BatchLimit, as_tensor, evaluating, module_device, module_dtype
+from .mask_groups import MaskGroup, mask_groups
 from .masked_batches import Job, Namer, Tile, equal_slices, masked_batches, run_batch
 from .models import Model
 from .prefix import (
-    MaskGroup,
     PrefixRunner,
     Start,
     StoredStates,
     Structure,
-    mask_groups,
     may_start_half_way,
 )
 

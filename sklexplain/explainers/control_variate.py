@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..core.background import Background
 from ..core.players import Players
 from ..core.tables import RowCodec
+from ..solvers.coalitions import PairedDesign
 from .deep_shap import EVALS_PER_REFERENCE, TracedNet, traced_net, working_bytes
 
 
@@ -67,3 +69,58 @@ def deep_control_variate(
     first = DeepControlVariate(found.net, Background(background.rows[:1]))
     first.contributions(background.rows[:1], players)
     return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a control variate says of some rows: nothing where there is none.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n_rows, n_background, n_players, n_outputs) or None
+    means : ndarray of shape (n_rows, n_players, n_outputs)
+        Over the background: what is added back.
+    n_evals : int
+        What it costs for one row.
+    """
+
+    contributions: np.ndarray | None
+    means: np.ndarray
+    n_evals: int
+
+    @classmethod
+    def of(
+        cls,
+        control_variate: DeepControlVariate | None,
+        rows: np.ndarray,
+        players: Players,
+        weights: np.ndarray,
+        n_outputs: int,
+    ) -> Known:
+        """Ask a control variate, if there is one.
+
+        Parameters
+        ----------
+        control_variate : DeepControlVariate or None
+        rows : ndarray of shape (n_rows, *sample_shape)
+        players : Players
+        weights : ndarray of shape (n_background,)
+        n_outputs : int
+        """
+        if control_variate is None:
+            return cls(None, np.zeros((len(rows), players.n_players, n_outputs)), 0)
+        contributions = control_variate.contributions(rows, players)
+        means = np.einsum("nbpo,b->npo", contributions, weights)
+        return cls(contributions, means, control_variate.n_evals)
+
+    def half_differences(self, design: PairedDesign, waiting: np.ndarray) -> np.ndarray:
+        """Return what the contributions say of the pairs, shape (n_waiting, n_pairs, n_outputs)."""
+        halves = np.zeros((len(waiting), len(design), self.means.shape[2]))
+        if self.contributions is None:
+            return halves
+        signs = np.where(design.coalitions, 0.5, -0.5)
+        for reference in np.unique(design.references):
+            met = design.references == reference
+            against = self.contributions[waiting, reference]
+            halves[:, met] = np.einsum("kp,npo->nko", signs[met], against)
+        return halves

@@ -29,7 +29,7 @@ from ..solvers.walks import (
     walk_contributions,
     walk_rounds,
 )
-from .control_variate import DeepControlVariate
+from .control_variate import DeepControlVariate, Known
 
 # Enumerating more coalitions than this does not fit in memory, whatever the budget.
 MOST_EXACT_PLAYERS = 20
@@ -148,7 +148,7 @@ class RowSolver:
 
         Pairs serve smooth models of few players, of whom the regression fits interactions of
         three, and few background rows, whose part it can tell. Against 100 rows, on trees of 10
-        to 100 columns, the error of walks is a fifth to 1.2 of the regression's, which moreover
+        to 100 columns, the error of walks is a fifth to 1.4 of the regression's, which moreover
         takes as long as a small model; on recurrent nets of 20 players they are the same. Against
         30 rows it is the regression that is nearer, by up to a half.
         """
@@ -267,7 +267,13 @@ class _Run:
         self, members: np.ndarray, players: Players, active: np.ndarray
     ) -> Iterator[Solved]:
         solver = self.solver
-        known = _Known.of(solver, self.rows[members], players)
+        known = Known.of(
+            solver.control_variate,
+            self.rows[members],
+            players,
+            solver.background.weights,
+            self.totals.shape[1],
+        )
         if self.on_progress is not None:
             self.on_progress(known.n_evals * len(members))
         n_pairs = (solver.max_evals - 1 - known.n_evals) // 2
@@ -376,36 +382,6 @@ class _Run:
             on_progress=self.on_progress,
         ):
             halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
-        return halves
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a control variate says of some rows: nothing where there is none."""
-
-    contributions: np.ndarray | None  # (n, n_background, p, n_outputs)
-    means: np.ndarray  # (n, p, n_outputs), over the background: what is added back
-    n_evals: int
-
-    @classmethod
-    def of(cls, solver: RowSolver, rows: np.ndarray, players: Players) -> _Known:
-        if solver.control_variate is None:
-            shape = (len(rows), players.n_players, len(solver.base_values))
-            return cls(None, np.zeros(shape), 0)
-        contributions = solver.control_variate.contributions(rows, players)
-        means = np.einsum("nbpo,b->npo", contributions, solver.background.weights)
-        return cls(contributions, means, solver.control_variate.n_evals)
-
-    def half_differences(self, design: PairedDesign, waiting: np.ndarray) -> np.ndarray:
-        """Return what the contributions say of the pairs, shape (n_waiting, n_pairs, n_outputs)."""
-        halves = np.zeros((len(waiting), len(design), self.means.shape[2]))
-        if self.contributions is None:
-            return halves
-        signs = np.where(design.coalitions, 0.5, -0.5)
-        for reference in np.unique(design.references):
-            met = design.references == reference
-            against = self.contributions[waiting, reference]
-            halves[:, met] = np.einsum("kp,npo->nko", signs[met], against)
         return halves
 
 

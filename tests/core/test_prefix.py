@@ -12,10 +12,11 @@ from torch import nn
 
 from sklexplain import GRUClassifier, LSTMRegressor
 from sklexplain.core.device_batches import _DeviceRun
+from sklexplain.core.mask_groups import mask_groups
 from sklexplain.core.models import Model
 from sklexplain.core.perturb import evaluate
 from sklexplain.core.players import make_players
-from sklexplain.core.prefix import PrefixRunner, mask_groups
+from sklexplain.core.prefix import PrefixRunner
 
 N_TIMESTEPS, N_FEATURES = 6, 2
 
