@@ -387,7 +387,11 @@ class PermutationImportance(BaseExplainer):
             self.n_repeats,
             n_drawn(self.max_samples, len(rows)),
         )
-        baseline = task.score(rows, y, sample_weight)
+        try:
+            baseline = task.score(rows, y, sample_weight)
+        except Exception as error:
+            error.add_note(f"while scoring the {len(rows)} rows as they are")
+            raise
         kept = KeptScores(self.memory, task, baseline)
         scores: list[Any] = kept.load(self.players_.n_players)
         missing = [player for player, found in enumerate(scores) if found is None]

@@ -594,6 +594,14 @@ class TestErrors:
             explainer.fit(X, y)
         assert caught.value.__notes__ == ["with 'x2' permuted among 80 rows, repeat 0"]
 
+    def test_a_model_that_fails_on_rows_as_they_are_says_so(self):
+        def model(rows):
+            raise RuntimeError("no rows at all")
+
+        with pytest.raises(RuntimeError, match="no rows at all") as caught:
+            PermutationImportance(model, scoring="r2").fit(X, y)
+        assert caught.value.__notes__ == ["while scoring the 80 rows as they are"]
+
     @pytest.mark.parametrize(
         ("params", "message"),
         [

@@ -65,7 +65,11 @@ def n_rows_of(rows):
 
 
 def model(rows):
-    rows = np.asarray(rows, dtype=float)
+    try:
+        rows = np.asarray(rows, dtype=float)
+    except ValueError as error:
+        # Of text, which scores are measured on too: the user's own error, which a note explains.
+        raise ValueError("the model takes numbers") from error
     return rows.reshape(len(rows), -1).sum(axis=1)
 
 
