@@ -124,9 +124,11 @@ def made_of_trees(estimator: Any) -> bool:
     core = innermost(getattr(core, "__self__", core))
     parts = getattr(core, "estimators_", None)
     if isinstance(parts, list) and parts:
-        # A vote, a bag.
+        # A vote, a bag, a stack with what is on top of it.
+        parts = [*parts, getattr(core, "final_estimator_", parts[0])]
         return all(made_of_trees(part) for part in parts if not isinstance(part, str))
-    return type(core).__module__.startswith(_TREES)
+    starts_elsewhere = getattr(core, "init", None) not in (None, "zero")
+    return type(core).__module__.startswith(_TREES) and not starts_elsewhere
 
 
 def _first(output: Any) -> Any:

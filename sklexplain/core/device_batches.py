@@ -27,7 +27,7 @@ from .prefix import (
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 # Storing the states of a row costs about two passes over it.
 _LEAST_MASKS = 8
-_structures: WeakKeyDictionary[Model, Structure | None] = WeakKeyDictionary()
+_structures: WeakKeyDictionary[Model, Structure] = WeakKeyDictionary()
 
 
 def run_on_device(
@@ -115,15 +115,15 @@ class _DeviceRun:
         return (runner, groups) if groups else (None, [])
 
     def _runner(self, module: Any) -> PrefixRunner | None:
-        """Return what starts the module half way, where it can be; each model is tried once."""
+        """Return what starts the module half way, where it can be, tried once if so."""
         model = self.job.model
         if model not in _structures:
             rows, references = self._as_rows(self.rows), self._as_rows(self.references)
             runner = PrefixRunner.of(module, rows, references)
-            _structures[model] = None if runner is None else runner.structure
+            if runner is not None:
+                _structures[model] = runner.structure
             return runner
-        structure = _structures[model]
-        return None if structure is None else PrefixRunner.again(module, structure)
+        return PrefixRunner.again(module, _structures[model])
 
     def _groups(self, n_timesteps: int) -> list[MaskGroup]:
         # A quarter of the best batch size runs nearly as fast.

@@ -7,17 +7,19 @@ a cluster, once.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import pickle
+import shutil
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Lock
+from tempfile import mkdtemp
+from threading import Lock, RLock
 from typing import Any
 from uuid import uuid4
 
@@ -109,13 +111,17 @@ def assemble(packed: bytes, parts: Any) -> Any:
 _unpacked: OrderedDict[str, Any] = OrderedDict()
 
 
-def _kept(key: str, make: Any) -> Any:
-    if key not in _unpacked:
-        _unpacked[key] = make()
+# Tasks of some backends are threads of one process; a parcel unpacks its parts within.
+_unpacking = RLock()
+
+
+def _kept(key: str, make: Callable[[], Any]) -> Any:
+    with _unpacking:
+        value = _unpacked.pop(key) if key in _unpacked else make()
+        _unpacked[key] = value
         while len(_unpacked) > _MOST_KEPT:
             _unpacked.popitem(last=False)
-    _unpacked.move_to_end(key)
-    return _unpacked[key]
+        return value
 
 
 class _PartsHere:
@@ -160,8 +166,7 @@ class _Files:
     """Files of parts, kept from one call to the next while there are few."""
 
     def __init__(self) -> None:
-        self._folder: TemporaryDirectory[str] | None = None
-        self._process = os.getpid()
+        self._folder: Path | None = None
         self._keys: OrderedDict[str, None] = OrderedDict()
         self._in_use: Counter[str] = Counter()
         self._lock = Lock()
@@ -170,15 +175,10 @@ class _Files:
     def holding(self, parts: dict[str, bytes]) -> Iterator[str]:
         """Write parts that are not there yet, and keep them at least as long as this lasts."""
         with self._lock:
-            if self._folder is None or self._process != os.getpid():
-                # The folder of a process that forked is not this one's to remove.
-                self._folder = TemporaryDirectory(prefix="sklexplain-")
-                self._process = os.getpid()
-                self._keys.clear()
-            folder = self._folder.name
+            folder = self._made()
             for key, packed in parts.items():
-                path = Path(folder) / key
-                if key not in self._keys or not path.exists():
+                path = folder / key
+                if not path.exists():
                     partial = path.with_suffix(".partial")
                     partial.write_bytes(packed)
                     os.replace(partial, path)
@@ -186,17 +186,36 @@ class _Files:
                 self._keys.move_to_end(key)
             self._in_use.update(parts.keys())
         try:
-            yield folder
+            yield str(folder)
         finally:
             with self._lock:
                 self._in_use.subtract(parts.keys())
                 unused = [key for key in self._keys if self._in_use[key] <= 0]
                 for key in unused[: max(0, len(self._keys) - _MOST_KEPT)]:
                     del self._keys[key], self._in_use[key]
-                    (Path(folder) / key).unlink(missing_ok=True)
+                    (folder / key).unlink(missing_ok=True)
+
+    def _made(self) -> Path:
+        """Return the folder, made anew where someone has cleaned it away."""
+        if self._folder is None or not self._folder.is_dir():
+            self._folder = Path(mkdtemp(prefix="sklexplain-"))
+            atexit.register(_remove_of_this_process, self._folder, os.getpid())
+        return self._folder
+
+    def forget(self) -> None:
+        """Leave the folder to the process that this one was forked from."""
+        self.__init__()  # type: ignore[misc]
+
+
+def _remove_of_this_process(folder: Path, process: int) -> None:
+    """Remove a folder when the process that made it ends, and not when its children do."""
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _files = _Files()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_files.forget)
 # Parts that a Dask cluster has, by the client and the key.
 _on_cluster: OrderedDict[tuple[str, str], Any] = OrderedDict()
 

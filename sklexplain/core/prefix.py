@@ -68,22 +68,10 @@ class Structure(NamedTuple):
     layers : tuple of int
         Which of its recurrent layers may start half way.
     n_timesteps : int
-    omits_outputs : bool
-        Whether nothing reads what they gave at the steps that are skipped.
     """
 
     layers: tuple[int, ...]
     n_timesteps: int
-    omits_outputs: bool
-
-
-class _Trial(NamedTuple):
-    """Rows that are started half way to see whether that gives what a whole pass does."""
-
-    rows: torch.Tensor
-    whole: torch.Tensor
-    lead: int
-    states: StoredStates
 
 
 class PrefixRunner:
@@ -104,24 +92,21 @@ class PrefixRunner:
         self.layers = layers
         self.n_timesteps = n_timesteps
         self.start: Start | None = None
-        # Whether what the layers gave at the steps that are skipped is left out, or not a number.
-        self.omits_outputs = False
-        self._poisoned = False
+        # Whether what the layers gave at the steps that are skipped is left out.
+        self.omits_outputs = bool(getattr(module, "reads_last_step", False))
 
     @property
     def structure(self) -> Structure:
         """What :meth:`again` needs to know."""
         numbers = tuple(_recurrent_layers(self.module).index(layer) for layer in self.layers)
-        return Structure(numbers, self.n_timesteps, self.omits_outputs)
+        return Structure(numbers, self.n_timesteps)
 
     @classmethod
     def again(cls, module: nn.Module, structure: Structure) -> PrefixRunner:
         """Return another runner of a module that was tried before."""
         replica = _replica(module)
         layers = _recurrent_layers(replica)
-        runner = cls(replica, [layers[i] for i in structure.layers], structure.n_timesteps)
-        runner.omits_outputs = structure.omits_outputs
-        return runner
+        return cls(replica, [layers[i] for i in structure.layers], structure.n_timesteps)
 
     @classmethod
     def of(
@@ -163,6 +148,9 @@ class PrefixRunner:
         mixed = rows.reshape(len(rows), n_timesteps, -1).clone()
         mixed[:, lead:] = others.reshape(mixed.shape)[:, lead:]
         mixed = mixed.reshape(rows.shape)
+        if torch.equal(mixed, rows):
+            # Nothing was changed, so that nothing is seen of what a change does.
+            return None
         after = _layer_inputs(module, layers, mixed)
         layers = [
             layer
@@ -173,45 +161,17 @@ class PrefixRunner:
         if not layers:
             return None
         runner = cls(module, layers, n_timesteps)
-        states = runner.states_of(rows, [lead, n_timesteps - 1])
-        half_way = _Trial(mixed, _first(module(mixed)), lead, states)
-        if not runner._passes(half_way):
-            return None
-        at_the_end = _Trial(rows, _first(module(rows)), n_timesteps - 1, states)
-        runner.omits_outputs = runner._may_omit_outputs(half_way, at_the_end)
-        return runner
-
-    def _passes(self, trial: _Trial) -> bool:
-        """Whether rows that start half way come out as from a whole pass."""
-        rows, whole, lead, states = trial
-        with self.hooked():
-            self.start = Start(lead, states, torch.arange(len(rows), device=rows.device))
-            try:
-                started = _first(self.module(rows))
-            finally:
-                self.start = None
+        states = runner.states_of(rows, [lead])
+        with runner.hooked():
+            runner.start = Start(lead, states, torch.arange(len(rows), device=rows.device))
+            started = _first(module(mixed))
+            runner.start = None
+        whole = _first(module(mixed))
         scale = whole.abs().max()
-        return started.shape == whole.shape and bool(
+        close = started.shape == whole.shape and bool(
             (started - whole).abs().max() <= _PROBE_TOLERANCE * scale
         )
-
-    def _may_omit_outputs(self, half_way: _Trial, at_the_end: _Trial) -> bool:
-        """Whether the rest of the module reads nothing but the layers' last step or state.
-
-        Not if outputs that are not numbers come through from the steps before, nor if the rest
-        cannot do with a shorter sequence.
-        """
-        try:
-            self._poisoned = True
-            if not self._passes(at_the_end):
-                return False
-            self._poisoned, self.omits_outputs = False, True
-            return self._passes(at_the_end) and self._passes(half_way)
-        except Exception:
-            # A sequence that is too short for what follows.
-            return False
-        finally:
-            self._poisoned = self.omits_outputs = False
+        return runner if close else None
 
     def bytes_per_row(self, n_leads: int) -> int:
         """Return what the states of one row take, after `n_leads` different numbers of steps."""
@@ -271,8 +231,6 @@ class PrefixRunner:
             axis = _time_axis(layer)
             given = _steps(layer, start.states.outputs[number], 0, start.lead)
             given = given.index_select(1 - axis, start.positions)
-            if self._poisoned:
-                given = torch.full_like(given, torch.nan)
             return torch.cat([given, output[0]], dim=axis), output[1]
 
         return hook

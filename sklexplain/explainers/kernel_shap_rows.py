@@ -315,15 +315,17 @@ class _Run:
         order = solver.background_order
         random_state = check_random_state(solver.design_seed)
         waiting = np.arange(len(members))
-        means = WalkMeans(len(members), len(order), n_players, self.totals.shape[1])
+        weights, n_outputs = solver.background.weights, self.totals.shape[1]
+        means = WalkMeans(len(members), order, weights, n_players, n_outputs)
         n_evals, n_left = 1, n_walks
         for walks in walk_rounds(n_players, order, n_walks, random_state):
             means.add(walks, self._walk(members[waiting], players, walks))
             n_evals += walks.n_walks * (n_players - 1)
             n_left -= walks.n_walks
-            values, errors = means.values(solver.background.weights)
+            values, errors = means.values()
             done = np.full(len(waiting), n_left < FEWEST_IN_ROUND)
-            if self.tol is not None:
+            # One round alone may not see its error.
+            if self.tol is not None and means.pair_counts.min() > 1:
                 distance = np.abs(self.totals[members[waiting]]).max(axis=1)
                 done |= errors.max(axis=(1, 2)) <= self.tol * distance
             yield Solved(members[waiting[done]], active, values[done], errors[done], n_evals, True)

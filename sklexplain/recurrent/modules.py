@@ -113,6 +113,11 @@ class RecurrentModule(RawUnitsModule):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size * (2 if bidirectional else 1), n_outputs)
 
+    @property
+    def reads_last_step(self) -> bool:
+        """Whether only the last of what the recurrent layer gives is read."""
+        return not self.recurrent.bidirectional
+
     def forward(self, X: torch.Tensor) -> torch.Tensor:
         """Map (n, n_timesteps, n_features), or the same flattened, to (n, n_outputs)."""
         if X.dim() == 2:

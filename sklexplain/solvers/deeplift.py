@@ -20,8 +20,6 @@ Head = Callable[[torch.Tensor], torch.Tensor]
 # A tile of pairs whose widest tensor has this size is large enough to hide the cost of the calls
 # and small enough for the processor's cache.
 _TILE_BYTES = {"cpu": 2**23, "cuda": 2**28}
-# What a net saves of a row is taken to be less than so many times the row.
-_GUESSED_STATES = 1024
 
 
 @dataclass(frozen=True)
@@ -256,7 +254,7 @@ class _Work:
         """Yield rows, references and contributions (n, b, n_outputs, *sample_shape)."""
         if len(self.X) == 0:
             return
-        first = slice(0, self._n_probed())
+        first = slice(0, 1)
         probe = self._record(self.X, first, self.all_outputs)
         self.uncovered = tuple(probe.uncovered)
         # Half of the memory holds states of rows, half multipliers of pairs.
@@ -267,17 +265,12 @@ class _Work:
         for columns in _slices(len(self.references), n_columns):
             tape_r = self._record(self.references, columns, self.all_reference_outputs)
             for rows in _slices(len(self.X), n_rows):
-                probed = rows == first
-                tape_x = probe if probed else self._record(self.X, rows, self.all_outputs)
+                alone = rows == first
+                tape_x = probe if alone else self._record(self.X, rows, self.all_outputs)
                 for i, j in _tile(rows.stop - rows.start, columns.stop - columns.start, n_pairs):
                     part = slice(rows.start + i.start, rows.start + i.stop)
                     against = slice(columns.start + j.start, columns.start + j.stop)
                     yield part, against, self._contributions(tape_x, tape_r, i, j, part, against)
-
-    def _n_probed(self) -> int:
-        """Return how many rows are recorded before it is known what a row takes: all, or one."""
-        guessed = _GUESSED_STATES * self.X[0].numel() * self.X.element_size()
-        return len(self.X) if len(self.X) * guessed <= self.max_bytes else 1
 
     def gaps(self, rows: slice, columns: slice, contributions: torch.Tensor) -> torch.Tensor:
         """Return how far the contributions of each pair are from complete."""

@@ -63,8 +63,8 @@ class WalkRound(NamedTuple):
 
 
 def least_walks(n_background: int) -> int:
-    """Return how many walks a standard error needs: both ways from few background rows."""
-    return n_background if n_background >= 4 else 2 * n_background
+    """Return how many walks a standard error needs: two rounds from few background rows."""
+    return n_background if n_background >= 4 else 4 * n_background
 
 
 def walk_rounds(
@@ -148,13 +148,19 @@ class WalkMeans:
 
     A walk and its reverse together are free of errors of interactions of two players, and an
     order of its own for each background row lets the errors of others average out over the
-    background. How far rounds differ tells the standard error, once there are some. Before that,
-    how far a walk differs from its reverse does, or two neighbours from the next two, which is
-    more: with one round, standard errors are two to five times the true spread.
+    background. How far rounds differ tells the standard error, once there are some; neighbours,
+    which walk the same order, err together. Of a single round, how far a walk differs from its
+    reverse does, or two neighbours from the next two: on tables that is two to five times the
+    true spread, but nothing where players add the same both ways, as to a majority.
 
     Parameters
     ----------
-    n_rows, n_background, n_players, n_outputs : int
+    n_rows : int
+    order : ndarray of int, shape (n_background,)
+        Of :func:`neighbours`.
+    weights : ndarray of shape (n_background,)
+        Of the background rows, summing to 1.
+    n_players, n_outputs : int
 
     Notes
     -----
@@ -162,12 +168,19 @@ class WalkMeans:
     reversing each.
     """
 
-    def __init__(self, n_rows: int, n_background: int, n_players: int, n_outputs: int) -> None:
-        self.counts = np.zeros(n_background)
-        # Sums over the rounds: of the means, of their squares, and of squared half differences.
-        self.total = np.zeros((n_rows, n_background, n_players, n_outputs))
-        self.squares = np.zeros_like(self.total)
-        self.reversals = np.zeros_like(self.total)
+    def __init__(
+        self, n_rows: int, order: np.ndarray, weights: np.ndarray, n_players: int, n_outputs: int
+    ) -> None:
+        n_background, shape = len(order), (n_players, n_outputs)
+        self.weights = weights
+        self.pair_of = np.empty(n_background, dtype=np.intp)
+        self.pair_of[order] = np.arange(n_background) // 2
+        n_pairs = -(-n_background // 2)
+        self.counts, self.total = np.zeros(n_background), np.zeros((n_rows, n_background, *shape))
+        # Of pairs, whose members are met together: the rounds, the sums over them of what the
+        # pair adds to the values, of its squares, and of squared half differences.
+        self.pair_counts, self.sums = np.zeros(n_pairs), np.zeros((n_rows, n_pairs, *shape))
+        self.squares, self.reversals = np.zeros_like(self.sums), np.zeros_like(self.sums)
 
     def add(self, walks: WalkRound, contributions: np.ndarray) -> None:
         """Add a round.
@@ -180,34 +193,43 @@ class WalkMeans:
         """
         n_met, both = len(walks.orders), walks.reversed_walks
         means, back = contributions[:, :n_met].copy(), contributions[:, n_met:]
-        reversals = np.empty_like(means)
+        weights = self.weights[walks.references, None, None]
+        firsts = np.arange(0, n_met, 2)
+        reversals = np.empty((len(means), len(firsts), *means.shape[2:]))
         if len(both) < n_met:
-            reversals[:] = _differences_of_pairs(means)
-        reversals[:, both] = (means[:, both] - back) ** 2 / 4
-        means[:, both] = (means[:, both] + back) / 2
+            share = np.add.reduceat(weights, firsts)
+            # The error of the mean of two is half of what two such means differ by.
+            share[n_met // 2 :] *= np.sqrt(2)
+            reversals[:] = _differences_of_pairs(means) * share**2 / 2
+        if len(both):
+            halves = np.zeros_like(means)
+            halves[:, both] = (means[:, both] - back) / 2
+            together = np.add.reduceat((halves * weights) ** 2, firsts, axis=1)
+            reversed_pairs = np.unique(both // 2)
+            reversals[:, reversed_pairs] = together[:, reversed_pairs]
+            means[:, both] = (means[:, both] + back) / 2
         self.counts[walks.references] += 1
         self.total[:, walks.references] += means
-        self.squares[:, walks.references] += means**2
-        self.reversals[:, walks.references] += reversals
+        pairs = self.pair_of[walks.references[firsts]]
+        added = np.add.reduceat(means * weights, firsts, axis=1)
+        self.pair_counts[pairs] += 1
+        self.sums[:, pairs] += added
+        self.squares[:, pairs] += added**2
+        self.reversals[:, pairs] += reversals
 
-    def values(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return values and standard errors, shape (n_rows, n_players, n_outputs).
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_background,)
-            Of the background rows, summing to 1.
-        """
-        counts, weights = self.counts[:, None, None], weights[:, None, None]
-        average = self.total / counts
-        spread = np.maximum(self.squares - counts * average**2, 0)
-        variance = (spread + self.reversals / counts) / counts**2
-        return (average * weights).sum(axis=1), np.sqrt((variance * weights**2).sum(axis=1))
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and standard errors, shape (n_rows, n_players, n_outputs)."""
+        average = self.total / self.counts[:, None, None]
+        values = (average * self.weights[:, None, None]).sum(axis=1)
+        counts = self.pair_counts[:, None, None]
+        spread = np.maximum(self.squares - self.sums**2 / counts, 0)
+        variance = spread / (counts * np.maximum(counts - 1, 1)) + self.reversals / counts**3
+        return values, np.sqrt(variance.sum(axis=1))
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with some rows only."""
-        self.total, self.squares, self.reversals = (
-            kept[rows] for kept in (self.total, self.squares, self.reversals)
+        self.total, self.sums, self.squares, self.reversals = (
+            kept[rows] for kept in (self.total, self.sums, self.squares, self.reversals)
         )
 
 
@@ -249,18 +271,14 @@ def neighbours(rows: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np
 
 
 def _differences_of_pairs(means: np.ndarray) -> np.ndarray:
-    """Return for each row the squared difference of its pair from the next or last one.
-
-    Two neighbours have erred together: the error of their mean counts twice for each of them.
-    """
-    n_met = means.shape[1]
-    pairs = np.arange(n_met) // 2
-    sums = np.add.reduceat(means, np.arange(0, n_met, 2), axis=1)
-    of_pairs = sums / np.bincount(pairs)[:, None, None]
-    other = np.arange(pairs[-1] + 1) ^ 1
+    """Return the squared difference of each pair's mean from that of the next or last pair."""
+    firsts = np.arange(0, means.shape[1], 2)
+    of_pairs = np.add.reduceat(means, firsts, axis=1)
+    of_pairs[:, : means.shape[1] // 2] /= 2
+    other = np.arange(len(firsts)) ^ 1
     # The last of an odd number of pairs has the one before.
-    other[-1] = pairs[-1] - 1
-    return ((of_pairs - of_pairs[:, other]) ** 2)[:, pairs]
+    other[-1] = len(firsts) - 2
+    return (of_pairs - of_pairs[:, other]) ** 2
 
 
 def _balanced_orders(

@@ -1,6 +1,8 @@
 """What workers share is packed, written and unpacked once, and told apart by its content."""
 
 import os
+import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -87,6 +89,46 @@ def test_files_are_written_once_and_few_are_kept():
     with sent(tables[0], LokyBackend()) as parcel:
         assert path.exists()
         np.testing.assert_array_equal(parcel.value, tables[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_leave_their_parents_files_alone():
+    first, second = np.full(2**14, 1.5), np.full(2**14, 2.5)
+    with sent(first, LokyBackend()) as parcel:
+        folder = Path(parcel.folder)
+        for uses in (False, True):
+            child = os.fork()
+            if child == 0:
+                # Sends something of its own, and ends as processes do.
+                try:
+                    if uses:
+                        with sent(second, LokyBackend()) as own:
+                            assert Path(own.folder) != folder
+                    parcels.atexit._run_exitfuncs()
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            assert folder.is_dir()
+        assert parcel.value[0] == 1.5
+    shutil.rmtree(folder)
+    with sent(second, LokyBackend()) as parcel:
+        assert parcel.value[0] == 2.5
+
+
+def test_threads_may_unpack_at_the_same_time():
+    wrong = []
+
+    def unpack(seed):
+        for number in np.random.default_rng(seed).integers(20, size=500):
+            if parcels._kept(f"key {number}", lambda number=number: int(number)) != number:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=unpack, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_workers_that_see_no_files_are_sent_the_parts():

@@ -111,43 +111,65 @@ def test_outputs_are_those_of_whole_passes(make, pairing):
     np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
 
 
+def gated(states):
+    # None of the rows that are tried opens the gate.
+    opened = (states.abs() > 0.9).any(1).any(1, keepdim=True)
+    return states[:, -1] * torch.where(opened, 10.0, 1.0)
+
+
 READERS = {
-    "last": (True, lambda states: states[:, -1]),
-    "last two": (False, lambda states: states[:, -2:].sum(1)),
-    "first and last": (False, lambda states: states[:, 0] + states[:, -1]),
-    "third": (False, lambda states: states[:, 2]),
-    "mean": (False, lambda states: states.mean(1)),
-    "greatest": (False, lambda states: states.amax(1)),
-    "attention": (False, lambda states: (states.softmax(1) * states).sum(1)),
-    # Nothing of the steps before is seen in the rows that are tried, but it may be in others.
-    "silent": (False, lambda states: states[:, -1] + torch.relu(states.sum(1) - 100)),
-    "weighted by nothing": (False, lambda states: states[:, -1] + 0 * states.sum(1)),
+    "last two": lambda states: states[:, -2:].sum(1),
+    "third": lambda states: states[:, 2],
+    "greatest": lambda states: states.amax(1),
+    "gated": gated,
+    "from the end": lambda states: states[
+        torch.arange(len(states)), -1 - (states[:, -1, 0] > 0).long()
+    ],
 }
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-def test_outputs_are_left_out_only_where_nothing_reads_them(name, kind):
-    omitted, read = READERS[name]
-    module = Net(rnn(kind), read=read)
-    with torch.no_grad():
-        runner = PrefixRunner.of(module, torch.tensor(X), torch.tensor(references))
-    assert runner.omits_outputs == omitted
+def test_whatever_reads_the_outputs_has_all_of_them(name):
+    module = Net(rnn("LSTM"), read=READERS[name])
+    late = np.concatenate([X, 50 * X])
     model = Model(module)
-    outputs = evaluate(model, X, coalitions, references, cells)
+    outputs = evaluate(model, late, coalitions, references, cells)
     with whole_passes():
-        expected = evaluate(model, X, coalitions, references, cells)
+        expected = evaluate(model, late, coalitions, references, cells)
     np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("name", "omitted"),
-    [("stacked", True), ("time first", True), ("two layers", True), ("projected", True)],
-)
-def test_outputs_are_left_out_between_layers_too(name, omitted):
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_packages_own_nets_leave_out_what_they_do_not_read(bidirectional):
+    params = {"max_epochs": 1, "early_stopping": False, "device": "cpu", "random_state": 0}
+    model = LSTMRegressor(bidirectional=bidirectional, **params)
+    module = model.fit(X, X[:, -1, 0]).module_.eval()
     with torch.no_grad():
-        runner = PrefixRunner.of(MODULES[name](), torch.tensor(X), torch.tensor(references))
-    assert runner.omits_outputs == omitted
+        runner = PrefixRunner.of(module, torch.tensor(X), torch.tensor(references))
+    if bidirectional:
+        assert runner is None
+    else:
+        assert runner.omits_outputs
+        assert PrefixRunner.again(module, runner.structure).omits_outputs
+
+
+def test_rows_that_do_not_change_prove_nothing():
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.out = rnn("LSTM"), nn.Linear(5, 1)
+
+        def forward(self, x):
+            return self.out(self.layer(x - x.mean(1, keepdim=True))[0][:, -1])
+
+    torch.manual_seed(0)
+    module = Centred().eval()
+    padded, fewer = X.copy(), references.copy()
+    padded[:, N_TIMESTEPS // 2 :] = fewer[:, N_TIMESTEPS // 2 :] = 0
+    outputs = evaluate(Model(module), padded, coalitions, fewer, cells)
+    with whole_passes():
+        expected = evaluate(Model(module), padded, coalitions, fewer, cells)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-7)
 
 
 @given(

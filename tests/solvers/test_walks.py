@@ -51,11 +51,11 @@ def contributions(value, walks, n_background):
 
 def walked(value, n_players, n_background, n_walks, seed):
     """Return values and standard errors, shape (n_players,) each."""
-    means = WalkMeans(1, n_background, n_players, 1)
     order = np.arange(n_background)
+    means = WalkMeans(1, order, np.full(n_background, 1 / n_background), n_players, 1)
     for walks in walk_rounds(n_players, order, n_walks, check_random_state(seed)):
         means.add(walks, contributions(value, walks, n_background))
-    return tuple(found[0, :, 0] for found in means.values(np.full(n_background, 1 / n_background)))
+    return tuple(found[0, :, 0] for found in means.values())
 
 
 def exact(value, n_players, n_background):
@@ -155,6 +155,20 @@ def test_standard_errors_bound_the_error_from_above(n_background, share):
     spread = np.mean([(values - truth) ** 2 for values, _ in drawn])
     told = np.mean([errors**2 for _, errors in drawn])
     assert spread < told < 60 * spread
+
+
+@pytest.mark.parametrize("n_rounds", [2, 4, 10])
+def test_standard_errors_of_alike_neighbours_and_of_majorities(n_rounds):
+    def majority(coalitions, references):
+        return (coalitions.sum(axis=1) > 3).astype(float)
+
+    for value, n_background in ((game(7, 6, 0, order=4, alike=True), 6), (majority, 6)):
+        truth = exact(value, 7, n_background).mean(axis=0)
+        n_walks = 2 * n_rounds * n_background
+        drawn = [walked(value, 7, n_background, n_walks, seed) for seed in range(300)]
+        spread = np.mean([(values - truth) ** 2 for values, _ in drawn])
+        told = np.mean([errors**2 for _, errors in drawn])
+        assert 0.85 * spread < told < 10 * spread
 
 
 def test_neighbours_are_alike():
