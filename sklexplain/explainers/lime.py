@@ -372,7 +372,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
         data = (offsets, weights, outputs, positions)
         chosen: dict[str, Any] = {
             "selection": self.feature_selection,
-            "n_features": self.n_features,
+            "n_features": None if self.n_features is None else int(self.n_features),
         }
         if surrogate is None or _is_plain_ridge(surrogate):
             alpha = 1.0 if surrogate is None else surrogate.alpha

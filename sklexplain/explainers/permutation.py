@@ -384,7 +384,7 @@ class PermutationImportance(BaseExplainer):
             codec,
             self.players_,
             seed,
-            self.n_repeats,
+            int(self.n_repeats),
             n_drawn(self.max_samples, len(rows)),
         )
         try:

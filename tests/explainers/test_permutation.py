@@ -578,6 +578,12 @@ class TestComposition:
         assert capsys.readouterr().err == ""
 
 
+def test_true_is_one_repeat_as_for_scikit_learn():
+    one = PermutationImportance(lambda X: X[:, 0], scoring="r2", n_repeats=1, random_state=0)
+    true = PermutationImportance(lambda X: X[:, 0], scoring="r2", n_repeats=True, random_state=0)
+    np.testing.assert_array_equal(one.fit(X, y).importances_, true.fit(X, y).importances_)
+
+
 class TestErrors:
     @pytest.mark.parametrize("n_jobs", [1, 2])
     def test_a_model_that_fails_has_its_player_named(self, n_jobs):
