@@ -16,7 +16,7 @@ from .placement import prefers_threads
 from .workers import one_torch_thread, torch_threads, worth_workers
 
 # Of so many evaluations, whose outputs fit into any memory, this share is run first.
-MOST_TRIED_EVALS = 2**20
+MOST_TRIED_EVALS = 2**23
 TRIED_SHARE = 16
 
 
