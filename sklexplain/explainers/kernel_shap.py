@@ -138,8 +138,9 @@ class KernelSHAP(AttributionExplainer):
     :class:`sklexplain.solvers.shapley.PairedRegression`. All rows share one design, so the result
     for a row does not depend on the others. Walks are those of Castro, Gómez and Tejada (2009),
     reversed as by Mitchell and others (2022). Where the budget does not reverse all, rows that are
-    alike walk opposite orders. Standard errors of walks are too large where there are few
-    rounds: two to five times the true spread with one.
+    alike walk opposite orders. Standard errors after one round are rough: on tables two to five
+    times the true spread, but too small, down to 0, where players add the same both ways, as to a
+    majority. After more rounds, how far these differ tells them, and only then may `tol` end a row.
 
     A player whose cells equal those of every background row has the value 0 and costs nothing.
 
@@ -268,11 +269,7 @@ class KernelSHAP(AttributionExplainer):
 
     def _control_variate(self) -> DeepControlVariate | None:
         """Return the net's own contributions, where they are wanted, to be had and affordable."""
-        if self.control_variate is None or self.enumerates:
-            return None
-        if self.sampling == "walks":
-            if self.control_variate == "deep":
-                raise ValueError('control_variate="deep" needs sampling="pairs", not "walks"')
+        if self.control_variate is None or self.enumerates or self.sampling == "walks":
             return None
         n_evals = EVALS_PER_REFERENCE * len(self.background_)
         # What is left must do for the regression.
@@ -304,6 +301,8 @@ class KernelSHAP(AttributionExplainer):
             return None
 
     def _check_rows(self, rows: np.ndarray, players: Players) -> None:
+        if self.sampling == "walks" and self.control_variate == "deep":
+            raise ValueError('control_variate="deep" needs sampling="pairs", not "walks"')
         background = self._make_background(rows)
         if self.prune_tol is None:
             self._budget(players.n_players, len(background))

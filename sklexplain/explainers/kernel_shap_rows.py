@@ -153,13 +153,14 @@ class RowSolver:
         30 rows it is the regression that is nearer, by up to a half.
         """
         n_background = len(self.background)
-        allowed = (self.max_evals - 1) // (n_active - 1)
         least = least_walks(n_background)
         if self.sampling == "auto":
-            if not self.jumps:
-                least = 2 * n_background if n_active > MOST_TRIPLED_PLAYERS else self.max_evals
-            if n_background < LEAST_WALKED_ROWS or self.control_variate is not None:
+            smooth = not self.jumps
+            few = n_background < LEAST_WALKED_ROWS or (smooth and n_active <= MOST_TRIPLED_PLAYERS)
+            if few or self.control_variate is not None:
                 return 0
+            least = 2 * n_background if smooth else least
+        allowed = (self.max_evals - 1) // (n_active - 1)
         return allowed if self.sampling != "pairs" and allowed >= least else 0
 
     @cached_property

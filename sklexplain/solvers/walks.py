@@ -285,10 +285,9 @@ def _balanced_orders(
     n_players: int, n_orders: int, random_state: np.random.RandomState
 ) -> np.ndarray:
     """Draw orders, of which n_players at a time have each player in each place once."""
-    places = np.arange(n_players)
     squares = []
     for _ in range(-(-n_orders // n_players)):
         players, shifts = random_state.permutation(n_players), random_state.permutation(n_players)
         rows = random_state.permutation(n_players)
-        squares.append(players[(rows[:, None] + shifts[places]) % n_players])
+        squares.append(players[(rows[:, None] + shifts) % n_players])
     return np.concatenate(squares)[:n_orders]

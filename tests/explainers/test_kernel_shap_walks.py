@@ -94,6 +94,14 @@ def test_walks_need_a_budget():
     assert explained("auto", sampling="walks", background=X[:200]).diagnostics["n_evals"][0] > 3800
     with pytest.raises(ValueError, match='control_variate="deep" needs sampling="pairs"'):
         explained(2000, sampling="walks", control_variate="deep")
+    calls = []
+    explainer = KernelSHAP(calls.append, background=background, sampling="walks")
+    for wrong in ({"max_evals": 500}, {"control_variate": "deep"}):
+        with pytest.raises(ValueError, match="walks"):
+            explainer.set_params(**wrong).fit(X)
+        # The model was not run for it.
+        assert calls == []
+        explainer.set_params(max_evals=2000)
 
 
 @pytest.mark.parametrize("n_rounds", [0.5, 0.8, 1, 2, 4])
@@ -122,6 +130,20 @@ def test_a_player_the_model_ignores_has_no_value():
     )
     explanation = explainer.fit(X).explain(rows)
     np.testing.assert_allclose(explanation.values[:, 3:], 0, atol=1e-12)
+
+
+def test_one_round_does_not_end_a_row_whose_error_it_does_not_see():
+    def majority(X):
+        return (X.sum(axis=1) > 10.5).astype(float)
+
+    none, everybody = np.zeros((4, 21)), np.ones((1, 21))
+    none += np.arange(4)[:, None] * 1e-9
+    explainer = KernelSHAP(
+        majority, background=none, sampling="walks", max_evals=20_000, tol=0.01, random_state=0
+    )
+    found = explainer.fit(none).explain(everybody)
+    assert found.diagnostics["n_evals"][0] > 2 * 2 * 20 * 4
+    assert np.abs(found.values - 1 / 21).max() < 4 * found.std_errors.max()
 
 
 def test_tol_ends_rows_early():
