@@ -16,16 +16,15 @@ from joblib import effective_n_jobs
 from sklearn import get_config
 
 from .array_batches import run_on_arrays
-from .failures import blame, refuse_non_finite_rows
-from .masked_batches import Job, equal_slices
-from .models import Model, ModelError
+from .masked_batches import Job
+from .models import Model
 from .placement import prefers_threads, workers_for
 from .players import Players
 from .trials import MOST_TRIED_EVALS, TRIED_SHARE, learn, tried_part
-from .workers import check_not_cancelled, run_tasks
+from .workers import run_tasks
 
 # Past this many rows a batch gains nothing for models outside torch: their cost per call is gone.
-_LARGEST_BATCH = 32_768
+LARGEST_BATCH = 32_768
 # Tasks a worker, so that one slow task does not leave the others idle.
 _TASKS_PER_WORKER = 4
 # A task of fewer evaluations is spent on calling the model rather than on running it.
@@ -115,6 +114,7 @@ def evaluate_chunks(
     n_jobs: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     row_numbers: np.ndarray | None = None,
+    rows_per_chunk: int | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Do the work of :func:`evaluate` and yield it in chunks of rows that fit in memory.
 
@@ -124,6 +124,8 @@ def evaluate_chunks(
         As of :func:`evaluate`.
     row_numbers : ndarray of int, shape (n_samples,), optional
         What the rows are called in errors, where `X` is a part of a whole.
+    rows_per_chunk : int, optional
+        The most rows in a chunk, where memory allows more.
 
     Yields
     ------
@@ -164,8 +166,9 @@ def evaluate_chunks(
     first = sum(outputs.shape[1] for outputs in begun)
     if first and on_progress is not None:
         on_progress(len(X) * first * per_entry)
-    n_tasks = _n_tasks(n_evals, n_workers)
+    n_tasks = n_tasks_for(n_evals, n_workers)
     per_chunk = _rows_per_chunk(len(X), len(coalitions), n_workers, n_tasks)
+    per_chunk = min(per_chunk, rows_per_chunk or per_chunk)
     chunks = [slice(i, min(i + per_chunk, len(X))) for i in range(0, len(X), per_chunk)]
     n_parts = -(-n_tasks // max(1, len(chunks)))
     parts = [
@@ -215,121 +218,6 @@ def _run_part(job: Job, X: np.ndarray, part: slice, rows: slice) -> np.ndarray:
     return outputs
 
 
-def unmasked_outputs(
-    model: Model, rows: np.ndarray, name: str | Callable[[int], str] = "row"
-) -> np.ndarray:
-    """Run the model on rows as they are.
-
-    Parameters
-    ----------
-    model : Model
-    rows : ndarray of shape (n_samples, *sample_shape)
-    name : str or callable, default="row"
-        What a row is called in the error, or what names it by its position.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_outputs)
-
-    Raises
-    ------
-    ValueError
-        If an output is not finite; the message names the row.
-    """
-    return refuse_non_finite_rows(_outputs_of(model, rows, 0, name), name)
-
-
-def _outputs_of(
-    model: Model, rows: np.ndarray, first: int, name: str | Callable[[int], str]
-) -> np.ndarray:
-    """Run the model on rows, of which the first is row number `first`."""
-    check_not_cancelled()
-    try:
-        return model(rows)
-    except ModelError as error:
-        raise blame(error, model, rows, lambda i: _called(name, first + i)) from error.__cause__
-
-
-def _called(name: str | Callable[[int], str], row: int) -> str:
-    return name(row) if callable(name) else f"{name} {row}"
-
-
-def run_rows(
-    model: Model,
-    rows: np.ndarray,
-    *,
-    batch_size: int | str = "auto",
-    n_jobs: int | None = None,
-    name: str | Callable[[int], str] = "row",
-    on_progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """Run the model in batches on rows that are already built: draws, not coalitions.
-
-    Parameters
-    ----------
-    model : Model
-    rows : ndarray of shape (n_rows, *sample_shape)
-    batch_size, n_jobs, on_progress
-        As of :func:`evaluate`.
-    name : str or callable, default="row"
-        What a row is called in the error, or what names it by its position.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_outputs), float64
-
-    Raises
-    ------
-    ValueError
-        If an output is not finite; the message names the row.
-    """
-    if model.is_torch and batch_size == "auto":
-        # A module cuts what it is given into the batches that it likes best.
-        batch_size = _LARGEST_BATCH
-    tiles = equal_slices(
-        len(rows), rows_in_batch(model, rows.shape[1:], batch_size, rows.dtype.itemsize)
-    )
-    n_jobs = workers_for(model.estimator, n_jobs)
-    n_workers = effective_n_jobs(n_jobs)
-    threads = prefers_threads(model.estimator)
-    pieces: list[np.ndarray] = []
-    n_tried, tried = 0, False
-    if n_workers > 1 and TRIED_SHARE <= len(rows) <= TRIED_SHARE * tiles[0].stop:
-        pieces, worth = tried_part(
-            lambda part: _outputs_of(model, rows[part], part.start, name),
-            len(rows),
-            1,
-            model,
-            n_workers,
-        )
-        n_tried, tried = sum(map(len, pieces)), True
-        if not worth:
-            n_workers = n_jobs = 1
-    if n_workers > 1 and tiles:
-        largest = min(tiles[0].stop, -(-len(rows) // _n_tasks(len(rows), n_workers)))
-        tiles = equal_slices(len(rows) - n_tried, largest)
-    elif n_tried:
-        tiles = equal_slices(len(rows) - n_tried, tiles[0].stop)
-    tiles = [slice(tile.start + n_tried, tile.stop + n_tried) for tile in tiles]
-    # Names made by a function stay here, where the function is.
-    told = name if isinstance(name, str) else "row"
-    results = run_tasks(
-        _outputs_of,
-        model,
-        ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
-        n_jobs=n_jobs,
-        threads=threads,
-        tried=tried,
-    )
-    if n_tried and on_progress is not None:
-        on_progress(n_tried)
-    for tile, outputs in zip(tiles, results, strict=True):
-        pieces.append(outputs)
-        if on_progress is not None:
-            on_progress(tile.stop - tile.start)
-    return refuse_non_finite_rows(np.concatenate(pieces), name)
-
-
 def rows_in_batch(
     model: Model, row_shape: tuple[int, ...], batch_size: int | str, itemsize: int = 8
 ) -> int:
@@ -341,10 +229,10 @@ def rows_in_batch(
 
         wanted = rows_per_batch(model.module, row_shape, module_device(model.module))
     else:
-        wanted = _LARGEST_BATCH
+        wanted = LARGEST_BATCH
     # Which cells are kept, what replaces the others, the masked rows, and a model's copy of them.
     bytes_per_row = int(np.prod(row_shape)) * 4 * itemsize
-    return max(1, min(wanted, _working_bytes() // bytes_per_row))
+    return max(1, min(wanted, working_bytes() // bytes_per_row))
 
 
 def replaced(
@@ -365,11 +253,12 @@ def replaced(
     return masked
 
 
-def _working_bytes() -> int:
+def working_bytes() -> int:
+    """Return scikit-learn's `working_memory`, in bytes."""
     return int(get_config()["working_memory"] * 2**20)
 
 
-def _n_tasks(n_evals: int, n_workers: int) -> int:
+def n_tasks_for(n_evals: int, n_workers: int) -> int:
     """Return into how many tasks some evaluations are divided, none of them too small."""
     if n_workers == 1:
         return 1
@@ -378,7 +267,7 @@ def _n_tasks(n_evals: int, n_workers: int) -> int:
 
 def _rows_per_chunk(n_samples: int, n_coalitions: int, n_workers: int, n_tasks: int) -> int:
     """Return how many rows' outputs are held at once, a share of `working_memory` a worker."""
-    fits = max(1, _working_bytes() // (n_workers * 8 * max(1, n_coalitions)))
+    fits = max(1, working_bytes() // (n_workers * 8 * max(1, n_coalitions)))
     return max(1, min(fits, -(-n_samples // n_tasks), n_samples))
 
 

@@ -11,9 +11,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.background import Background
+from ..core.built_rows import unmasked_outputs
 from ..core.explanation import Explanation
 from ..core.models import Model
-from ..core.perturb import evaluate, unmasked_outputs
+from ..core.perturb import evaluate
 from ..core.tables import RowCodec
 from ..explainers.attribution import AttributionExplainer
 from ..explainers.lime_reading import position_of_label

@@ -13,9 +13,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._progress import tqdm
 from ..core.adapters import made_of_trees, uses_torch
+from ..core.built_rows import unmasked_outputs
 from ..core.explanation import Explanation
 from ..core.models import LINKS, OUTPUTS, Model
-from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
 from ..solvers.walks import least_walks

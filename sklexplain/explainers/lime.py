@@ -14,10 +14,10 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
 from .._progress import tqdm
+from ..core.built_rows import run_rows
 from ..core.checkpoints import Checkpoints
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS, Model
-from ..core.perturb import run_rows
 from ..core.players import Players
 from ..core.tables import RowCodec
 from ..solvers.discretize import DISCRETIZERS
@@ -33,7 +33,6 @@ from .lime_draws import (
     make_draws,
     refuse_missing,
     refuse_vanished,
-    row_chunks,
 )
 from .lime_outputs import DrawOutputs, Run
 from .lime_reading import ReadableExplainer, explained_columns, explained_outputs
@@ -335,9 +334,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
             run = Run(model, self.batch_size, self.n_jobs, progress.update, numbers)
             own = self._outputs.of_rows(run, rows)
             columns = explained_columns(self._label_positions, own)
-            sizes = (len(rows), draws.n_draws, self.players_.n_players, own.shape[1])
-            for part in row_chunks(*sizes):
-                outputs = self._outputs.around(run, rows, own, part)
+            for part, outputs in self._outputs.around(run, rows, own):
                 outputs = np.take_along_axis(outputs, columns[part][:, None], axis=2)
                 pieces.append(self._fit_chunk(rows[part], outputs, run.numbers(rows)[part]))
             # Draws that are kept are not run.

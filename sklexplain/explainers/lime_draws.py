@@ -7,20 +7,18 @@ or replaced by those of a training row.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.utils import check_random_state
 
+from ..core.built_rows import run_around
 from ..core.models import Model
-from ..core.perturb import evaluate_chunks, run_rows
+from ..core.perturb import evaluate_chunks
 from ..core.players import Players
 from ..solvers.discretize import CategoricalColumn, Column, NormalColumn, fit_column
 
-# Rows are solved in chunks that stay near the processor rather than as many as memory holds.
-_CHUNK_BYTES = 64 * 2**20
 # Draws that each control must stand on.
 _DRAWS_PER_CONTROL = 10
 _MOST_REFERENCES = 10_000
@@ -63,6 +61,11 @@ class ColumnDraws:
         self.codes = codes.astype(np.int16 if codes.max() < 2**15 else np.int64)
 
     @property
+    def n_players(self) -> int:
+        """Number of players."""
+        return len(self.columns)
+
+    @property
     def n_draws(self) -> int:
         """Number of draws, the explained row itself not counted."""
         return len(self.values)
@@ -73,29 +76,31 @@ class ColumnDraws:
         return "around the row" if self.around_row else "from the training distribution"
 
     def run(
-        self, model: Model, rows: Any, row_numbers: np.ndarray | None = None, **run: Any
-    ) -> np.ndarray:
-        """Return the model's outputs for the draws of a chunk of rows.
+        self, model: Model, rows: np.ndarray, **options: Any
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the outputs of the draws around rows, a chunk of rows at a time.
 
-        Returns
-        -------
-        ndarray of shape (n_rows, n_draws, n_outputs), or with 1 in place of n_rows where the draws
-        do not depend on the row
+        Parameters
+        ----------
+        model : Model
+        rows : ndarray of shape (n_rows, *sample_shape)
+        **options
+            Of :func:`sklexplain.core.built_rows.run_around`.
+
+        Yields
+        ------
+        part : slice
+            Of the rows.
+        outputs : ndarray of shape (n_rows, n_draws, n_outputs)
         """
-        if not self.around_row:
-            return run_rows(model, self.shared_rows(), name="draw", **run)[None]
-        flat = self._flat(rows)
+        return run_around(model, self, rows, **options)
+
+    def rows_around(self, X: np.ndarray) -> np.ndarray:
+        """Return the draws around some rows, shape (n_rows * n_draws, *sample_shape)."""
+        flat = self._flat(X)
         values = np.broadcast_to(self.values, (len(flat), *self.values.shape)).copy()
         values[..., self.is_normal] += (flat[:, self.is_normal] - self.means)[:, None]
-        built = self._as_rows(values.reshape(-1, len(self.columns)))
-        called = np.arange(len(flat)) if row_numbers is None else row_numbers
-        outputs = run_rows(
-            model,
-            built,
-            name=lambda i: f"draw {i % self.n_draws} around row {called[i // self.n_draws]}",
-            **run,
-        )
-        return outputs.reshape(len(flat), self.n_draws, -1)
+        return self._as_rows(values.reshape(-1, len(self.columns)))
 
     def shared_rows(self) -> np.ndarray:
         """Return the draws that serve every row, shape (n_draws, *sample_shape)."""
@@ -211,25 +216,28 @@ class ReplacementDraws:
         self.pairing = random_state.randint(len(rows), size=n_draws)
 
     @property
+    def n_players(self) -> int:
+        """Number of players."""
+        return self.players.n_players
+
+    @property
     def n_draws(self) -> int:
         """Number of draws, the explained row itself not counted."""
         return len(self.coalitions)
 
     def run(
-        self, model: Model, rows: Any, row_numbers: np.ndarray | None = None, **run: Any
-    ) -> np.ndarray:
-        """Return the outputs of rows under every draw, (n_rows, n_draws, n_outputs)."""
-        chunks = evaluate_chunks(
+        self, model: Model, rows: np.ndarray, **options: Any
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the outputs of rows under every draw; as of :class:`ColumnDraws`."""
+        return evaluate_chunks(
             model,
             rows,
             self.coalitions,
             self.references,
             self.players,
             pairing=self.pairing,
-            row_numbers=row_numbers,
-            **run,
+            **options,
         )
-        return np.concatenate([outputs for _, outputs in chunks])
 
     def offsets(self, rows: np.ndarray) -> np.ndarray:
         """Return 0 where a player is present and -1 where it is replaced, shared by all rows."""
@@ -262,14 +270,6 @@ class ReplacementDraws:
 
     def conditions(self, rows: np.ndarray, categories: Mapping[int, Any]) -> None:
         """Return nothing: the players' names say what is present."""
-
-
-def row_chunks(n_rows: int, n_draws: int, n_players: int, n_outputs: int) -> list[slice]:
-    """Divide explained rows into chunks whose draws fit into memory, a few copies of them."""
-    bytes_per_row = 4 * 8 * n_draws * (n_players + n_outputs)
-    most = min(_CHUNK_BYTES, int(get_config()["working_memory"] * 2**20))
-    size = max(1, most // bytes_per_row)
-    return [slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size)]
 
 
 def make_draws(

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.utils import gen_batches
 
 from ..core.adapters import made_of_trees
+from ..core.built_rows import run_rows
 from ..core.checkpoints import Checkpoints
 from ..core.models import Model, ModelError
-from ..core.perturb import run_rows
+from ..core.perturb import working_bytes
 from .lime_draws import ColumnDraws, ReplacementDraws
 
 _DRAWS = "draws"
 # Rows that are surely one batch.
 _MOST_AT_ONCE = 2**14
+# Rows are solved in chunks that stay near the processor rather than as many as memory holds.
+_CHUNK_BYTES = 64 * 2**20
 
 
 class Run:
@@ -94,62 +98,87 @@ class DrawOutputs:
     def of_rows(self, run: Run, rows: np.ndarray) -> np.ndarray:
         """Return the outputs of the explained rows themselves, shape (n_rows, n_outputs)."""
         numbers = run.numbers(rows)
-        if self._shared is None and not self.draws.around_row:
+        draws = self.draws
+        if self._shared is None and isinstance(draws, ColumnDraws) and not draws.around_row:
             kept = None if self.checkpoints is None else self.checkpoints.load(_DRAWS)
-            if kept is not None and len(kept.get("outputs", ())) == self.draws.n_draws:
+            if kept is not None and len(kept.get("outputs", ())) == draws.n_draws:
                 self._shared = kept["outputs"]
             else:
-                self._shared, own = self._run_shared(run, rows, numbers)
+                self._shared, own = _run_shared(draws, run, rows, numbers)
                 if self.checkpoints is not None:
                     self.checkpoints.store(_DRAWS, {"outputs": self._shared})
                 if own is not None:
                     return own
         return run_rows(run.model, rows, name=lambda i: f"row {numbers[i]}", **run.options)
 
-    def _run_shared(
-        self, run: Run, rows: np.ndarray, numbers: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the outputs of the draws that serve all rows, and perhaps those of the rows.
+    def around(
+        self, run: Run, rows: np.ndarray, own: np.ndarray
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the outputs of rows, given as `own`, and of the draws around each.
 
-        One call for both, since calling a forest takes longer than running a row. Of trees only:
-        the last bits of others depend on what else is in the batch, and those of the draws must
-        not on the rows. Nor may a row that fails keep the draws from being run.
+        Yields
+        ------
+        part : slice
+            Of the rows, in order.
+        outputs : ndarray of shape (n_rows, 1 + n_draws, n_outputs)
         """
-        draws, options = self.draws, run.options
-        n_draws = draws.n_draws
-        at_once = (
-            n_draws + len(rows) <= _MOST_AT_ONCE
-            and options["batch_size"] == "auto"
-            and effective_n_jobs(options["n_jobs"]) == 1
-            and made_of_trees(run.model.estimator)
-        )
-        if at_once and isinstance(draws, ColumnDraws):
-            together = np.concatenate([draws.shared_rows(), rows])
-            try:
-                outputs = run_rows(
-                    run.model,
-                    together,
-                    name=lambda i: f"draw {i}" if i < n_draws else f"row {numbers[i - n_draws]}",
-                    **options,
-                )
-            except ModelError:
-                pass
-            else:
-                return outputs[:n_draws], outputs[n_draws:]
-        return draws.run(run.model, None, **options)[0], None
+        for part, outputs in self._of_draws(run, rows, own.shape[1]):
+            ahead = own[part][:, None]
+            outputs = np.broadcast_to(outputs, (len(ahead), *outputs.shape[1:]))
+            yield part, np.concatenate([ahead, outputs], axis=1)
 
-    def around(self, run: Run, rows: np.ndarray, own: np.ndarray, part: slice) -> np.ndarray:
-        """Return the outputs of a part of rows, given as `own`, and of the draws around each.
+    def _of_draws(
+        self, run: Run, rows: np.ndarray, n_outputs: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        memory = working_bytes()
+        # A few copies of the draws, in as much as stays near the processor.
+        n_players, n_draws = self.draws.n_players, self.draws.n_draws
+        bytes_per_row = 4 * 8 * n_draws * (n_players + n_outputs)
+        per_chunk = max(1, min(_CHUNK_BYTES, memory) // bytes_per_row)
+        if self._shared is not None:
+            for part in gen_batches(len(rows), per_chunk):
+                yield part, self._shared[None]
+            return
+        # Workers may be ahead of the surrogates by no more than memory holds.
+        for ahead in gen_batches(len(rows), max(per_chunk, memory // (8 * n_draws * n_outputs))):
+            for part, outputs in self.draws.run(
+                run.model,
+                rows[ahead],
+                rows_per_chunk=per_chunk,
+                row_numbers=run.numbers(rows)[ahead],
+                **run.options,
+            ):
+                yield slice(ahead.start + part.start, ahead.start + part.stop), outputs
 
-        Returns
-        -------
-        ndarray of shape (n_rows, 1 + n_draws, n_outputs)
-        """
-        if self._shared is None:
-            numbers = run.numbers(rows)[part]
-            outputs = self.draws.run(run.model, rows[part], row_numbers=numbers, **run.options)
+
+def _run_shared(
+    draws: ColumnDraws, run: Run, rows: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the outputs of the draws that serve all rows, and perhaps those of the rows.
+
+    One call for both, since calling a forest takes longer than running a row. Of trees only:
+    the last bits of others depend on what else is in the batch, and those of the draws must
+    not on the rows. Nor may a row that fails keep the draws from being run.
+    """
+    options = run.options
+    n_draws = draws.n_draws
+    at_once = (
+        n_draws + len(rows) <= _MOST_AT_ONCE
+        and options["batch_size"] == "auto"
+        and effective_n_jobs(options["n_jobs"]) == 1
+        and made_of_trees(run.model.estimator)
+    )
+    if at_once:
+        together = np.concatenate([draws.shared_rows(), rows])
+        try:
+            outputs = run_rows(
+                run.model,
+                together,
+                name=lambda i: f"draw {i}" if i < n_draws else f"row {numbers[i - n_draws]}",
+                **options,
+            )
+        except ModelError:
+            pass
         else:
-            outputs = self._shared[None]
-        own = own[part]
-        outputs = np.broadcast_to(outputs, (len(own), *outputs.shape[1:]))
-        return np.concatenate([own[:, None], outputs], axis=1)
+            return outputs[:n_draws], outputs[n_draws:]
+    return run_rows(run.model, draws.shared_rows(), name="draw", **options), None

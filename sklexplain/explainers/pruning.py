@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.utils.random import sample_without_replacement
 
 from ..core.background import Background
+from ..core.built_rows import unmasked_outputs
 from ..core.models import Model
-from ..core.perturb import evaluate, unmasked_outputs
+from ..core.perturb import evaluate
 from ..core.players import Players
 
 # Enough to see where the past ends to matter, few enough to cost little beside explaining.

@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 
 from ..core.background import Background
+from ..core.built_rows import unmasked_outputs
 from ..core.explanation import Explanation
 from ..core.models import OUTPUTS
-from ..core.perturb import unmasked_outputs
 from ..core.players import Players
 from ..core.tables import RowCodec
 from .attribution import AttributionExplainer, row_names

@@ -11,8 +11,9 @@ from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from sklexplain import make_players
+from sklexplain.core.built_rows import run_rows
 from sklexplain.core.models import Model
-from sklexplain.core.perturb import evaluate, evaluate_chunks, replaced, rows_in_batch, run_rows
+from sklexplain.core.perturb import evaluate, evaluate_chunks, replaced, rows_in_batch
 from sklexplain.core.tables import RowCodec
 from tests.references import masked_row
 

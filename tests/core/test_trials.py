@@ -11,8 +11,9 @@ from torch import nn
 
 from sklexplain import KernelSHAP, as_estimator
 from sklexplain.core import trials, workers
+from sklexplain.core.built_rows import run_rows
 from sklexplain.core.models import Model
-from sklexplain.core.perturb import evaluate, run_rows
+from sklexplain.core.perturb import evaluate
 from sklexplain.core.players import make_players
 
 X = np.random.default_rng(0).normal(size=(8, 5))

@@ -10,9 +10,10 @@ from sklearn import config_context, get_config
 from torch import nn
 
 from sklexplain.core import workers
+from sklexplain.core.built_rows import run_rows
 from sklexplain.core.failures import blame
 from sklexplain.core.models import Model, ModelError
-from sklexplain.core.perturb import evaluate, run_rows
+from sklexplain.core.perturb import evaluate
 from sklexplain.core.players import make_players
 from sklexplain.core.workers import CancelledRun, check_not_cancelled, run_tasks
 
