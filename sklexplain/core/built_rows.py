@@ -63,7 +63,8 @@ def run_rows(
     batch_size, n_jobs, on_progress
         As of :func:`sklexplain.core.perturb.evaluate`.
     name : str or callable, default="row"
-        What a row is called in the error, or what names it by its position.
+        What a row is called in the error, or what names it by its position; it is sent to the
+        workers.
 
     Returns
     -------
@@ -97,12 +98,10 @@ def run_rows(
     elif n_tried:
         tiles = equal_slices(len(rows) - n_tried, tiles[0].stop)
     tiles = [slice(tile.start + n_tried, tile.stop + n_tried) for tile in tiles]
-    # Names made by a function stay here, where the function is.
-    told = name if isinstance(name, str) else "row"
     results = run_tasks(
         _outputs_of,
         model,
-        ((rows[tile], tile.start, name if n_workers == 1 else told) for tile in tiles),
+        ((rows[tile], tile.start, name) for tile in tiles),
         n_jobs=n_jobs,
         threads=threads,
         tried=tried,
@@ -185,7 +184,7 @@ def run_around(
                 draws.rows_around(X[chunk]),
                 batch_size=batch_size,
                 n_jobs=n_jobs,
-                name=_named(row_numbers[chunk], n_draws),
+                name=_DrawNames(row_numbers[chunk], n_draws),
                 on_progress=on_progress,
             )
             yield chunk, outputs.reshape(-1, n_draws, outputs.shape[-1])
@@ -243,7 +242,7 @@ def _called(name: str | Callable[[int], str], row: int) -> str:
 
 def _outputs_around(around: _Around, X: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Return the outputs of all draws around some rows, (n_rows, n_draws, n_outputs)."""
-    rows, name = around.draws.rows_around(X), _named(numbers, around.draws.n_draws)
+    rows, name = around.draws.rows_around(X), _DrawNames(numbers, around.draws.n_draws)
     pieces = [
         _outputs_of(around.model, rows[tile], tile.start, name)
         for tile in equal_slices(len(rows), around.batch)
@@ -252,9 +251,15 @@ def _outputs_around(around: _Around, X: np.ndarray, numbers: np.ndarray) -> np.n
     return outputs.reshape(len(X), -1, outputs.shape[-1])
 
 
-def _named(numbers: np.ndarray, n_draws: int) -> Callable[[int], str]:
-    """Return what calls a draw by its row's number, given its position among those of all rows."""
-    return lambda i: f"draw {i % n_draws} around row {numbers[i // n_draws]}"
+@dataclass(frozen=True)
+class _DrawNames:
+    """Names draws by their position among those of all rows."""
+
+    numbers: np.ndarray
+    n_draws: int
+
+    def __call__(self, i: int) -> str:
+        return f"draw {i % self.n_draws} around row {self.numbers[i // self.n_draws]}"
 
 
 def _chunks(start: int, stop: int, size: int) -> list[slice]:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .models import Model, ModelError, NonFiniteOutputError
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """Names rows in errors by their position.
+
+    Parameters
+    ----------
+    numbers : ndarray of int, optional
+        What they are called; by default their positions.
+    """
+
+    numbers: np.ndarray | None = None
+
+    def __call__(self, i: int) -> str:
+        """Return the name of a row."""
+        return f"row {i if self.numbers is None else self.numbers[i]}"
 
 
 def blame(

@@ -115,6 +115,7 @@ def evaluate_chunks(
     on_progress: Callable[[int], None] | None = None,
     row_numbers: np.ndarray | None = None,
     rows_per_chunk: int | None = None,
+    evals_ahead: int = 0,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Do the work of :func:`evaluate` and yield it in chunks of rows that fit in memory.
 
@@ -126,6 +127,9 @@ def evaluate_chunks(
         What the rows are called in errors, where `X` is a part of a whole.
     rows_per_chunk : int, optional
         The most rows in a chunk, where memory allows more.
+    evals_ahead : int, default=0
+        Evaluations that the caller will ask for after these: workers that are started now serve
+        them too.
 
     Yields
     ------
@@ -159,6 +163,7 @@ def evaluate_chunks(
             len(X) * per_entry,
             model,
             n_workers,
+            evals_ahead,
         )
         tried = True
         if not worth:

@@ -45,7 +45,12 @@ def learn(model: Model, here: float) -> None:
 
 
 def tried_part(
-    run: Callable[[slice], np.ndarray], length: int, evals_each: int, model: Model, n_workers: int
+    run: Callable[[slice], np.ndarray],
+    length: int,
+    evals_each: int,
+    model: Model,
+    n_workers: int,
+    evals_ahead: int = 0,
 ) -> tuple[list[np.ndarray], bool]:
     """Run a small part of some work, to see whether the rest of it is worth workers.
 
@@ -60,6 +65,8 @@ def tried_part(
         Of the work, and the evaluations of each part of length 1.
     model : Model
     n_workers : int
+    evals_ahead : int, default=0
+        What comes after this work and gains from the same workers.
 
     Returns
     -------
@@ -83,6 +90,6 @@ def tried_part(
             seconds.append((perf_counter() - began) / (size * evals_each))
             done += size
         _rates[known_by] = _Rate(seconds[1], seconds[-1])
-    rate, left = _rates[known_by], (length - done) * evals_each
+    rate, left = _rates[known_by], (length - done) * evals_each + evals_ahead
     here, divided = rate.here * left, rate.in_worker * left / n_workers
     return outputs, worth_workers(here, divided, threads=threads)

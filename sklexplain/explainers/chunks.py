@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ..core.checkpoints import Checkpoints, warn_unreadable
 from ..core.explanation import Explanation
@@ -18,6 +20,10 @@ from ..core.models import ModelError
 # A second or two of most models' work, which is what a killed process loses; enough for a batch.
 EVALS_PER_CHUNK = 100_000
 _MOST_ROWS = 10_000
+# Chunks a worker that are explained together, since small ones are not worth dividing; and for how
+# many seconds, which is what a killed process loses then.
+_CHUNKS_PER_WORKER = 4
+_SECONDS_TOGETHER = 2.0
 _FAILED, _CAUSES = "failed_rows", "causes"
 # Names of more rows than this would hide what the warning says.
 _MOST_NAMED = 10
@@ -26,6 +32,13 @@ _MOST_NAMED = 10
 def rows_per_chunk(evals_per_row: float) -> int:
     """Return how many rows make a chunk; it depends on the explainer only."""
     return int(np.clip(EVALS_PER_CHUNK // max(1, evals_per_row), 1, _MOST_ROWS))
+
+
+def chunks_together(size: int, n_workers: int) -> int:
+    """Return how many chunks of a size are explained together, at most."""
+    if n_workers == 1:
+        return 1
+    return max(1, min(_CHUNKS_PER_WORKER * n_workers, _MOST_ROWS // size))
 
 
 class ChunkedRun:
@@ -37,6 +50,9 @@ class ChunkedRun:
         From rows and what they are called in errors to an Explanation.
     size : int
         Rows of a chunk.
+    n_workers : int, default=1
+        Among how many `explain` divides its work. Of several, chunks that are quickly done are
+        explained together, and kept one by one.
     meaning : object
         What the rows' codes mean: part of what a chunk is recognised by.
     checkpoints : Checkpoints or None
@@ -55,6 +71,7 @@ class ChunkedRun:
         explain: Callable[[np.ndarray, np.ndarray], Explanation],
         *,
         size: int,
+        n_workers: int = 1,
         meaning: Any = None,
         checkpoints: Checkpoints | None = None,
         skips_failures: bool = False,
@@ -62,6 +79,7 @@ class ChunkedRun:
     ) -> None:
         self.explain = explain
         self.size = size
+        self.most_together = chunks_together(size, n_workers)
         self.meaning = meaning
         self.checkpoints = checkpoints
         self.skips_failures = skips_failures
@@ -81,25 +99,68 @@ class ChunkedRun:
         on_progress : callable
             Called with the number of rows of each chunk that is done.
         """
-        parts = []
-        for start in range(0, len(rows), self.size):
-            part = slice(start, min(start + self.size, len(rows)))
-            parts.append(self._chunk(rows[part], numbers[part]))
-            on_progress(len(parts[-1]))
+        chunks = list(gen_batches(len(rows), self.size))
+        names: dict[int, str] = {}
+        done: dict[int, Explanation] = {}
+        waiting: list[int] = []
+        together = 1
+        for i, part in enumerate(chunks):
+            if self.checkpoints is not None:
+                names[i] = fingerprint((rows[part], self.meaning))
+            kept = None if i not in names else self._kept(names[i], rows[part])
+            if kept is None:
+                waiting.append(i)
+            else:
+                done[i] = self._as_kept(names[i], kept, numbers[part])
+                on_progress(len(done[i]))
+            if len(waiting) == together or (waiting and i == len(chunks) - 1):
+                began = perf_counter()
+                for j, fresh in zip(
+                    waiting,
+                    self._explained(rows, numbers, [chunks[j] for j in waiting]),
+                    strict=True,
+                ):
+                    done[j] = self._noted(names.get(j), *fresh, numbers[chunks[j]])
+                    on_progress(len(done[j]))
+                n_done = len(waiting) * _SECONDS_TOGETHER // (perf_counter() - began)
+                together = int(np.clip(n_done, 1, self.most_together))
+                waiting = []
+        parts = [done[i] for i in range(len(chunks))]
         return replace(Explanation.concat(parts), data=rows)
 
-    def _chunk(self, rows: np.ndarray, numbers: np.ndarray) -> Explanation:
-        if self.checkpoints is None:
-            explanation, failed = self._computed(rows, numbers)
-        else:
-            name = fingerprint((rows, self.meaning))
-            kept = self._kept(name, rows)
-            if kept is not None and not kept[1]:
-                return kept[0]
-            if kept is None:
-                explanation, failed = self._computed(rows, numbers)
+    def _explained(
+        self, rows: np.ndarray, numbers: np.ndarray, chunks: list[slice]
+    ) -> Iterator[tuple[Explanation, dict[int, str]]]:
+        """Yield chunks that were not kept, each with why rows of it failed."""
+        if len(chunks) > 1:
+            where = np.concatenate([np.arange(chunk.start, chunk.stop) for chunk in chunks])
+            try:
+                explanation = self.explain(rows[where], numbers[where])
+            except ModelError:
+                # One by one, so that those before the failure are kept.
+                pass
             else:
-                explanation, failed = self._tried_again(*kept, numbers)
+                yield from ((part, {}) for part in _divided(explanation, chunks))
+                return
+        for chunk in chunks:
+            yield self._computed(rows[chunk], numbers[chunk])
+
+    def _as_kept(
+        self, name: str, kept: tuple[Explanation, dict[int, str]], numbers: np.ndarray
+    ) -> Explanation:
+        if not kept[1]:
+            return kept[0]
+        return self._noted(name, *self._tried_again(*kept, numbers), numbers)
+
+    def _noted(
+        self,
+        name: str | None,
+        explanation: Explanation,
+        failed: dict[int, str],
+        numbers: np.ndarray,
+    ) -> Explanation:
+        """Keep a chunk that is explained, where chunks are kept, and note what failed."""
+        if name is not None and self.checkpoints is not None:
             arrays = packed(replace(explanation, data=None))
             if failed:
                 arrays[_FAILED], arrays[_CAUSES] = np.array(list(failed)), list(failed.values())
@@ -186,6 +247,19 @@ class ChunkedRun:
             f'on_error="nan": the model failed for {len(numbers)} rows, which are NaN '
             f"(row {named}{more}); the first because {self.failures[numbers[0]]}"
         )
+
+
+def _divided(explanation: Explanation, chunks: list[slice]) -> Iterator[Explanation]:
+    """Divide the explanation of some chunks; evaluations are counted once."""
+    sizes = [chunk.stop - chunk.start for chunk in chunks]
+    edges = np.cumsum([0, *sizes])
+    counted = edges * explanation.params.get("n_evals_run", 0) // edges[-1]
+    for i in range(len(chunks)):
+        part = explanation[edges[i] : edges[i + 1]]
+        if "n_evals_run" in part.params:
+            n_evals = int(counted[i + 1] - counted[i])
+            part = replace(part, params={**part.params, "n_evals_run": n_evals})
+        yield part
 
 
 def _in_order(pieces: list[tuple[np.ndarray, Explanation]]) -> Explanation:

@@ -18,11 +18,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._progress import tqdm
 from ..core.adapters import Head, is_plain, unwrapped
 from ..core.explanation import Explanation
-from ..core.failures import blame, refuse_non_finite_rows
+from ..core.failures import RowNames, blame, refuse_non_finite_rows
 from ..core.models import OUTPUTS, Model, ModelError, naming_errors
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .attribution import AttributionExplainer, row_names
+from .attribution import AttributionExplainer
 from .docs import documented
 from .inside import opened, package, refuse_strange
 
@@ -196,7 +196,7 @@ class DeepSHAP(AttributionExplainer):
             total=len(rows), desc="DeepSHAP", unit="row", disable=not self.verbose
         ) as progress:
             for part in self._parts(rows, n_outputs):
-                named = row_names(called[part])
+                named = RowNames(called[part])
                 try:
                     result = deeplift(
                         net.module,
@@ -232,7 +232,7 @@ class DeepSHAP(AttributionExplainer):
 
     def _answers(self, rows: np.ndarray) -> np.ndarray:
         net = traced_net(self.explained_estimator_, self.output, self.codec_)
-        return net.checked_run(rows, row_names(None))
+        return net.checked_run(rows, RowNames(None))
 
     def _learned(self) -> Any:
         return self.background_.rows, self.background_.weights

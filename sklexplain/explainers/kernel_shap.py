@@ -15,11 +15,12 @@ from .._progress import tqdm
 from ..core.adapters import made_of_trees, uses_torch
 from ..core.built_rows import unmasked_outputs
 from ..core.explanation import Explanation
+from ..core.failures import RowNames
 from ..core.models import LINKS, OUTPUTS, Model
 from ..core.players import Players
 from ..core.tables import RowCodec
 from ..solvers.walks import least_walks
-from .attribution import AttributionExplainer, row_names
+from .attribution import AttributionExplainer
 from .base import N_JOBS
 from .control_variate import DeepControlVariate, deep_control_variate
 from .deep_shap import EVALS_PER_REFERENCE
@@ -373,7 +374,7 @@ class KernelSHAP(AttributionExplainer):
         numbers: np.ndarray | None = None,
     ) -> Explanation:
         model = self._model(codec)
-        predictions = unmasked_outputs(model, rows, row_names(numbers))
+        predictions = unmasked_outputs(model, rows, RowNames(numbers))
         shape = (len(rows), self.players_.n_players, len(self.base_values_))
         values, errors = np.zeros(shape), np.zeros(shape)
         n_evals = np.ones(len(rows), dtype=np.int64)

@@ -206,6 +206,7 @@ class _Run:
     batch_size: int | str
     n_jobs: int | None
     on_progress: Callable[[int], Any] | None
+    evals_ahead: int = 0
 
     def solve_group(self, members: np.ndarray, active: np.ndarray) -> Iterator[Solved]:
         """Yield the values of rows that have the same active players, in chunks."""
@@ -234,13 +235,24 @@ class _Run:
         per_chunk = max(1, int(most_bytes / per_row))
         for start in range(0, len(members), per_chunk):
             part = members[start : start + per_chunk]
+            n_ahead = len(members) - start - len(part)
+            run = replace(self, evals_ahead=n_ahead * (needed if exact else solver.max_evals))
             if exact:
-                values = self._enumerated(part, players)
+                values = run._enumerated(part, players)
                 yield Solved(part, active, values, np.zeros_like(values), needed, False)
             elif n_walks:
-                yield from self._walked(part, players, active, n_walks)
+                yield from run._walked(part, players, active, n_walks)
             else:
-                yield from self._sampled(part, players, active)
+                yield from run._sampled(part, players, active)
+
+    def _engine_options(self, members: np.ndarray) -> dict[str, Any]:
+        return {
+            "batch_size": self.batch_size,
+            "n_jobs": self.n_jobs,
+            "row_numbers": self.numbers[members],
+            "on_progress": self.on_progress,
+            "evals_ahead": self.evals_ahead,
+        }
 
     def _enumerated(self, members: np.ndarray, players: Players) -> np.ndarray:
         coalitions = all_coalitions(players.n_players)
@@ -256,10 +268,7 @@ class _Run:
             self.solver.background.rows,
             players,
             weights=self.solver.background.weights,
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-            row_numbers=self.numbers[members],
-            on_progress=self.on_progress,
+            **self._engine_options(members),
         ):
             coalition_values[part, 1:-1] = inner
         return exact_shapley(coalition_values)
@@ -348,10 +357,7 @@ class _Run:
             solver.background.rows,
             players,
             pairing=walks.pairing(),
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-            on_progress=self.on_progress,
-            row_numbers=self.numbers[members],
+            **self._engine_options(members),
         ):
             contributions[part] = walk_contributions(
                 walks, outputs, solver.background_outputs, predictions[part]
@@ -379,10 +385,7 @@ class _Run:
             self.solver.background.rows,
             players,
             pairing=np.concatenate([design.references, design.references]),
-            batch_size=self.batch_size,
-            n_jobs=self.n_jobs,
-            row_numbers=self.numbers[members],
-            on_progress=self.on_progress,
+            **self._engine_options(members),
         ):
             halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
         return halves

@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from ..core.adapters import made_of_trees
 from ..core.built_rows import run_rows
 from ..core.checkpoints import Checkpoints
+from ..core.failures import RowNames
 from ..core.models import Model, ModelError
 from ..core.perturb import working_bytes
 from .lime_draws import ColumnDraws, ReplacementDraws
@@ -109,7 +110,7 @@ class DrawOutputs:
                     self.checkpoints.store(_DRAWS, {"outputs": self._shared})
                 if own is not None:
                     return own
-        return run_rows(run.model, rows, name=lambda i: f"row {numbers[i]}", **run.options)
+        return run_rows(run.model, rows, name=RowNames(numbers), **run.options)
 
     def around(
         self, run: Run, rows: np.ndarray, own: np.ndarray

@@ -13,10 +13,11 @@ from sklearn.utils._param_validation import StrOptions
 from ..core.background import Background
 from ..core.built_rows import unmasked_outputs
 from ..core.explanation import Explanation
+from ..core.failures import RowNames
 from ..core.models import OUTPUTS
 from ..core.players import Players
 from ..core.tables import RowCodec
-from .attribution import AttributionExplainer, row_names
+from .attribution import AttributionExplainer
 from .base import N_JOBS
 from .docs import documented
 from .fitted_trees import FittedTrees, import_shap, refuse_known
@@ -218,7 +219,7 @@ class TreeSHAP(AttributionExplainer):
     ) -> Explanation:
         cells = self.tree_.values(rows, self.n_jobs, bool(self.verbose))
         values = np.stack([self.players_.sum_cells(part) for part in np.moveaxis(cells, 2, 0)], -1)
-        predictions = unmasked_outputs(self.tree_.model, rows, row_names(numbers))
+        predictions = unmasked_outputs(self.tree_.model, rows, RowNames(numbers))
         gaps = np.abs(values.sum(axis=1) + self.base_values_ - predictions)
         if len(rows) and _notable(gaps, predictions, self.base_values_):
             warnings.warn(

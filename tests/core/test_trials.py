@@ -10,11 +10,12 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from torch import nn
 
 from sklexplain import KernelSHAP, as_estimator
-from sklexplain.core import trials, workers
+from sklexplain.core import perturb, trials, workers
 from sklexplain.core.built_rows import run_rows
 from sklexplain.core.models import Model
 from sklexplain.core.perturb import evaluate
 from sklexplain.core.players import make_players
+from sklexplain.explainers import kernel_shap_rows
 
 X = np.random.default_rng(0).normal(size=(8, 5))
 COALITIONS = np.random.default_rng(1).random((64, 5)) < 0.5
@@ -137,3 +138,17 @@ def test_torch_is_tried_with_its_own_threads_and_with_one():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_workers_serve_what_comes_after_as_well(monkeypatch):
+    seen = []
+    monkeypatch.setattr(trials, "worth_workers", lambda here, *rest, **kw: seen.append(here))
+    monkeypatch.setattr(perturb, "learn", lambda *rate: None)
+    # Chunks of two rows.
+    monkeypatch.setattr(kernel_shap_rows, "_CHUNK_BYTES", 500)
+    rows = np.repeat(X, 5, axis=1)
+    explainer = KernelSHAP(Slow(), background=X.repeat(5, 1), max_evals=101, n_jobs=2).fit(rows)
+    trials._rates[explainer.explained_estimator_] = trials._Rate(1.0, 0.5)
+    explainer.explain(rows[:7])
+    # The last evaluation of each row is that of the row itself.
+    assert seen == [2 * 100 + 5 * 101, 2 * 100 + 3 * 101, 2 * 100 + 101, 100]

@@ -11,7 +11,7 @@ from torch import nn
 
 from sklexplain.core import workers
 from sklexplain.core.built_rows import run_rows
-from sklexplain.core.failures import blame
+from sklexplain.core.failures import RowNames, blame
 from sklexplain.core.models import Model, ModelError
 from sklexplain.core.perturb import evaluate
 from sklexplain.core.players import make_players
@@ -202,6 +202,14 @@ class TestFailures:
         rows[31, 0] = 7
         with pytest.raises(ModelError, match="for draw 31"):
             run_rows(Model(Brittle()), rows, name="draw", n_jobs=n_jobs)
+
+    @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+    def test_workers_know_what_rows_are_called(self, backend):
+        rows = np.zeros((50, 3))
+        rows[31, 0] = 7
+        names = RowNames(np.arange(50) + 1000)
+        with joblib.parallel_config(backend), pytest.raises(ModelError, match="for row 1031"):
+            run_rows(Model(Brittle()), rows, name=names, n_jobs=2)
 
     def test_failures_of_many_rows_together_name_the_batch(self):
         def crowded(batch):
