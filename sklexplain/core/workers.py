@@ -138,11 +138,10 @@ def worth_workers(here: float, divided: float, *, threads: bool = False) -> bool
     saved = here - divided
     if threads:
         return saved > _THREAD_SECONDS
-    if _pool_is_warm():
-        return saved > _WARM_SECONDS
-    # Many calls that are too short for it alone are worth starting processes together.
-    _foregone.seconds += saved
-    return _foregone.seconds > _COLD_SECONDS
+    worth = _is_worth_processes(saved)
+    if not worth:
+        _forego(saved)
+    return worth
 
 
 def torch_threads() -> int:
@@ -164,14 +163,31 @@ def _begun_here(
     spent, n_done = 0.0, 0
     if len(tasks) < _FEWEST_TO_TRY * n_workers:
         return
+    share = 1 - 1 / n_workers
     while tasks:
-        saved = spent / max(1, n_done) * len(tasks) * (1 - 1 / n_workers)
-        if saved > (_WARM_SECONDS if _pool_is_warm() else _COLD_SECONDS):
+        if _is_worth_processes(spent / max(1, n_done) * len(tasks) * share):
             return
         began = perf_counter()
         result = function(shared, *tasks.popleft())
-        spent, n_done = spent + perf_counter() - began, n_done + 1
+        seconds = perf_counter() - began
+        spent, n_done = spent + seconds, n_done + 1
         yield result
+    _forego(spent * share)
+
+
+def _is_worth_processes(saved: float) -> bool:
+    """Whether processes save more than they cost to start, with what they would have saved before.
+
+    Many calls that are too short for it alone are worth starting processes together.
+    """
+    gain = saved - _WARM_SECONDS
+    return gain > 0 and (_pool_is_warm() or _foregone.seconds + gain > _COLD_SECONDS)
+
+
+def _forego(saved: float) -> None:
+    """Remember what processes would have saved."""
+    if not _pool_is_warm():
+        _foregone.seconds += max(0.0, saved - _WARM_SECONDS)
 
 
 def _pool_is_warm() -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.linear_model import Ridge
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
@@ -21,8 +20,7 @@ from ..core.models import OUTPUTS, Model
 from ..core.players import Players
 from ..core.tables import RowCodec
 from ..solvers.discretize import DISCRETIZERS
-from ..solvers.regressors import fit_regressors
-from ..solvers.surrogate import SELECTIONS, Surrogates, fit_surrogates, kernel_weights
+from ..solvers.surrogate import SELECTIONS, Surrogates
 from .attribution import AttributionExplainer
 from .base import N_JOBS, checked_memory
 from .docs import documented
@@ -32,8 +30,8 @@ from .lime_draws import (
     categorical_positions,
     make_draws,
     refuse_missing,
-    refuse_vanished,
 )
+from .lime_fits import Fitter, fit_rows
 from .lime_outputs import DrawOutputs, Run
 from .lime_reading import ReadableExplainer, explained_columns, explained_outputs
 from .recognition import checkpoints_of
@@ -323,7 +321,13 @@ class LIME(ReadableExplainer, AttributionExplainer):
         if isinstance(draws, ColumnDraws):
             refuse_missing(rows, self.players_)
             draws.warn_of_unseen(rows, codec.categories, numbers)
-        pieces = []
+        fitter = Fitter(
+            draws,
+            self.kernel_width_,
+            self.surrogate,
+            self.feature_selection,
+            None if self.n_features is None else int(self.n_features),
+        )
         with tqdm(
             total=self._outputs.n_left(len(rows)),
             desc="LIME",
@@ -334,9 +338,7 @@ class LIME(ReadableExplainer, AttributionExplainer):
             run = Run(model, self.batch_size, self.n_jobs, progress.update, numbers)
             own = self._outputs.of_rows(run, rows)
             columns = explained_columns(self._label_positions, own)
-            for part, outputs in self._outputs.around(run, rows, own):
-                outputs = np.take_along_axis(outputs, columns[part][:, None], axis=2)
-                pieces.append(self._fit_chunk(rows[part], outputs, run.numbers(rows)[part]))
+            pieces = list(fit_rows(fitter, self._outputs, run, rows, own, columns))
             # Draws that are kept are not run.
             progress.total = run.n_evals
         fitted = _joined([surrogates for surrogates, _ in pieces])
@@ -355,27 +357,6 @@ class LIME(ReadableExplainer, AttributionExplainer):
         return replace(
             explanation, params=params, conditions=draws.conditions(rows, codec.categories)
         )
-
-    def _fit_chunk(
-        self, rows: np.ndarray, outputs: np.ndarray, numbers: np.ndarray
-    ) -> tuple[Surrogates, np.ndarray]:
-        """Fit the surrogates of some rows; also return how many draws the kernel leaves each."""
-        draws, surrogate = self.draws_, self.surrogate
-        offsets, positions = draws.offsets(rows), draws.positions(rows)
-        weights = kernel_weights(offsets, self.kernel_width_)
-        refuse_vanished(weights, offsets, numbers, self.kernel_width_)
-        n_effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
-        n_effective = np.broadcast_to(n_effective, len(rows))
-        data = (offsets, weights, outputs, positions)
-        chosen: dict[str, Any] = {
-            "selection": self.feature_selection,
-            "n_features": None if self.n_features is None else int(self.n_features),
-        }
-        if surrogate is None or _is_plain_ridge(surrogate):
-            alpha = 1.0 if surrogate is None else surrogate.alpha
-            controls = draws.controls()
-            return fit_surrogates(*data, alpha=alpha, controls=controls, **chosen), n_effective
-        return fit_regressors(surrogate, *data, **chosen), n_effective
 
     def _explanation(
         self,
@@ -419,8 +400,3 @@ def _joined(pieces: list[Surrogates]) -> Surrogates:
     return Surrogates(
         *(np.concatenate([getattr(piece, f.name) for piece in pieces]) for f in fields(Surrogates))
     )
-
-
-def _is_plain_ridge(surrogate: Any) -> bool:
-    """Whether the batched solution is what this regressor would find."""
-    return type(surrogate) is Ridge and surrogate.fit_intercept and not surrogate.positive

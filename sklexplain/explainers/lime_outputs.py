@@ -89,6 +89,11 @@ class DrawOutputs:
         self.checkpoints: Checkpoints | None = None
         self._shared: np.ndarray | None = None
 
+    @property
+    def around_row(self) -> bool:
+        """Whether each row has draws of its own."""
+        return self.draws.around_row
+
     def n_left(self, n_rows: int) -> int:
         """Return how many evaluations it takes to explain some rows."""
         n_draws = self.draws.n_draws
@@ -115,7 +120,7 @@ class DrawOutputs:
     def around(
         self, run: Run, rows: np.ndarray, own: np.ndarray
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield the outputs of rows, given as `own`, and of the draws around each.
+        """Yield the outputs of rows, given as `own`, and of the draws around each of them.
 
         Yields
         ------
@@ -123,25 +128,11 @@ class DrawOutputs:
             Of the rows, in order.
         outputs : ndarray of shape (n_rows, 1 + n_draws, n_outputs)
         """
-        for part, outputs in self._of_draws(run, rows, own.shape[1]):
-            ahead = own[part][:, None]
-            outputs = np.broadcast_to(outputs, (len(ahead), *outputs.shape[1:]))
-            yield part, np.concatenate([ahead, outputs], axis=1)
-
-    def _of_draws(
-        self, run: Run, rows: np.ndarray, n_outputs: int
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        memory = working_bytes()
-        # A few copies of the draws, in as much as stays near the processor.
-        n_players, n_draws = self.draws.n_players, self.draws.n_draws
-        bytes_per_row = 4 * 8 * n_draws * (n_players + n_outputs)
-        per_chunk = max(1, min(_CHUNK_BYTES, memory) // bytes_per_row)
-        if self._shared is not None:
-            for part in gen_batches(len(rows), per_chunk):
-                yield part, self._shared[None]
-            return
+        n_outputs = own.shape[1]
+        per_chunk = self._rows_per_chunk(n_outputs)
         # Workers may be ahead of the surrogates by no more than memory holds.
-        for ahead in gen_batches(len(rows), max(per_chunk, memory // (8 * n_draws * n_outputs))):
+        most = working_bytes() // (8 * self.draws.n_draws * n_outputs)
+        for ahead in gen_batches(len(rows), max(per_chunk, most)):
             for part, outputs in self.draws.run(
                 run.model,
                 rows[ahead],
@@ -149,7 +140,28 @@ class DrawOutputs:
                 row_numbers=run.numbers(rows)[ahead],
                 **run.options,
             ):
-                yield slice(ahead.start + part.start, ahead.start + part.stop), outputs
+                where = slice(ahead.start + part.start, ahead.start + part.stop)
+                yield where, np.concatenate([own[where][:, None], outputs], axis=1)
+
+    def parts(self, n_rows: int, n_outputs: int) -> list[slice]:
+        """Return rows whose surrogates are fitted at a time."""
+        return list(gen_batches(n_rows, self._rows_per_chunk(n_outputs)))
+
+    def of_part(self, own: np.ndarray) -> np.ndarray:
+        """Return the outputs of some rows, given as `own`, and of the draws that serve all rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, 1 + n_draws, n_outputs)
+        """
+        assert self._shared is not None
+        shared = np.broadcast_to(self._shared, (len(own), *self._shared.shape))
+        return np.concatenate([own[:, None], shared], axis=1)
+
+    def _rows_per_chunk(self, n_outputs: int) -> int:
+        # A few copies of the draws, in as much as stays near the processor.
+        bytes_per_row = 4 * 8 * self.draws.n_draws * (self.draws.n_players + n_outputs)
+        return max(1, min(_CHUNK_BYTES, working_bytes()) // bytes_per_row)
 
 
 def _run_shared(

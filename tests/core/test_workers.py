@@ -277,3 +277,18 @@ def test_short_calls_are_worth_processes_together(monkeypatch):
     assert not workers.worth_workers(0.001, 0.0005, threads=True)
     with joblib.parallel_config(backend="loky"):
         assert workers.worth_workers(0.0, 0.0)
+
+
+def test_calls_that_processes_would_not_have_made_shorter_do_not_start_them(monkeypatch):
+    monkeypatch.setattr(workers, "_foregone", workers._Foregone())
+    monkeypatch.setattr(workers, "_pool_is_warm", lambda: False)
+    assert not any(workers.worth_workers(0.08, 0.04) for _ in range(1000))
+
+
+def test_runs_that_ended_here_count_too(monkeypatch):
+    monkeypatch.setattr(workers, "_foregone", workers._Foregone())
+    monkeypatch.setattr(workers, "_pool_is_warm", lambda: False)
+    tasks = [(0.02,)] * 10
+    list(run_tasks(lambda shared, seconds: time.sleep(seconds), None, tasks, n_jobs=2))
+    # Half of 0.2 s, without what it costs to hand work to processes.
+    assert workers._foregone.seconds == pytest.approx(0.05, abs=0.02)

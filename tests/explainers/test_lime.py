@@ -200,14 +200,21 @@ class TestRowWise:
 
     @CASES
     @pytest.mark.parametrize(
-        "changes", [{"batch_size": 7}, {"n_jobs": 2}, {"working_memory": 0.05}], ids=str
+        "changes",
+        [{"batch_size": 7}, {"n_jobs": 2}, {"working_memory": 0.05}]
+        + [
+            {"n_jobs": 2, "working_memory": 0.05, "backend": name} for name in ("threading", "loky")
+        ],
+        ids=str,
     )
     def test_cost_saving_does_not_matter(self, params, changes):
         explainer = LIME(linear, n_samples=300, random_state=0, **params)
         expected = explainer.fit(X).explain(X[:9])
-        memory = changes.get("working_memory")
-        changed = clone(explainer).set_params(**({} if memory else changes)).fit(X)
-        with config_context(working_memory=memory), joblib.parallel_config("threading"):
+        # So little that every row or two is a chunk.
+        memory, backend = changes.get("working_memory"), changes.get("backend", "threading")
+        settings = {k: v for k, v in changes.items() if k in ("batch_size", "n_jobs")}
+        changed = clone(explainer).set_params(**settings).fit(X)
+        with config_context(working_memory=memory), joblib.parallel_config(backend):
             found = changed.explain(X[:9])
         np.testing.assert_allclose(found.values, expected.values, rtol=1e-9)
         np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=1e-6, atol=1e-12)

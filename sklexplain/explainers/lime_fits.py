@@ -1,0 +1,133 @@
+"""Fitting LIME's surrogates to the model's outputs, by several workers where there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from ..core.workers import run_tasks
+from ..solvers.regressors import fit_regressors
+from ..solvers.surrogate import Surrogates, fit_surrogates, kernel_weights
+from .lime_draws import ColumnDraws, ReplacementDraws, refuse_vanished
+from .lime_outputs import DrawOutputs, Run
+
+# What is found of some rows: their surrogates, and how many draws the kernel leaves each.
+Fitted = tuple[Surrogates, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """What all rows' surrogates have in common.
+
+    Parameters
+    ----------
+    draws : ColumnDraws or ReplacementDraws
+    kernel_width : float
+    surrogate : regressor or None
+    selection : str
+    n_features : int or None
+    """
+
+    draws: ColumnDraws | ReplacementDraws
+    kernel_width: float
+    surrogate: Any
+    selection: str
+    n_features: int | None
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether the surrogates of many rows are one calculation, which needs no Python's lock."""
+        return _is_plain_ridge(self.surrogate) and self.selection != "lasso_path"
+
+    def fit(self, rows: np.ndarray, outputs: np.ndarray, numbers: np.ndarray) -> Fitted:
+        """Fit the surrogates of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, *sample_shape)
+        outputs : ndarray of shape (n_rows, 1 + n_draws, n_outputs)
+        numbers : ndarray of int, shape (n_rows,)
+            What the rows are called in errors.
+        """
+        draws, surrogate = self.draws, self.surrogate
+        offsets, positions = draws.offsets(rows), draws.positions(rows)
+        weights = kernel_weights(offsets, self.kernel_width)
+        refuse_vanished(weights, offsets, numbers, self.kernel_width)
+        n_effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
+        n_effective = np.broadcast_to(n_effective, len(rows))
+        data = (offsets, weights, outputs, positions)
+        chosen: dict[str, Any] = {"selection": self.selection, "n_features": self.n_features}
+        if _is_plain_ridge(surrogate):
+            alpha = 1.0 if surrogate is None else surrogate.alpha
+            controls = draws.controls()
+            return fit_surrogates(*data, alpha=alpha, controls=controls, **chosen), n_effective
+        return fit_regressors(surrogate, *data, **chosen), n_effective
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the workers share where the draws serve all rows."""
+
+    fitter: Fitter
+    rows: np.ndarray
+    own: np.ndarray
+    columns: np.ndarray
+    numbers: np.ndarray
+    outputs: DrawOutputs
+
+
+def fit_rows(
+    fitter: Fitter,
+    outputs: DrawOutputs,
+    run: Run,
+    rows: np.ndarray,
+    own: np.ndarray,
+    columns: np.ndarray,
+) -> Iterator[Fitted]:
+    """Fit the surrogates of all rows, some at a time and in order.
+
+    Around each row, its draws take workers longer than its surrogate takes here; draws that serve
+    all rows leave only the surrogates to divide.
+
+    Parameters
+    ----------
+    fitter : Fitter
+    outputs : DrawOutputs
+        Those of `fitter`'s draws.
+    run : Run
+    rows : ndarray of shape (n_samples, *sample_shape)
+    own : ndarray of shape (n_samples, n_model_outputs)
+        The model's outputs for the rows.
+    columns : ndarray of int, shape (n_samples, n_outputs)
+        Which of them are explained.
+    """
+    numbers = run.numbers(rows)
+    if outputs.around_row:
+        for part, found in outputs.around(run, rows, own):
+            explained = np.take_along_axis(found, columns[part][:, None], axis=2)
+            yield fitter.fit(rows[part], explained, numbers[part])
+        return
+    yield from run_tasks(
+        _fit_part,
+        _Shared(fitter, rows, own, columns, numbers, outputs),
+        ((part,) for part in outputs.parts(len(rows), own.shape[1])),
+        n_jobs=run.options["n_jobs"],
+        threads=fitter.in_batches,
+    )
+
+
+def _fit_part(shared: _Shared, part: slice) -> Fitted:
+    found = shared.outputs.of_part(shared.own[part])
+    explained = np.take_along_axis(found, shared.columns[part][:, None], axis=2)
+    return shared.fitter.fit(shared.rows[part], explained, shared.numbers[part])
+
+
+def _is_plain_ridge(surrogate: Any) -> bool:
+    """Whether the batched solution is what this regressor would find."""
+    if surrogate is None:
+        return True
+    return type(surrogate) is Ridge and surrogate.fit_intercept and not surrogate.positive
