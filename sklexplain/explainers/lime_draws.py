@@ -18,6 +18,7 @@ from ..core.models import Model
 from ..core.perturb import evaluate_chunks
 from ..core.players import Players
 from ..solvers.discretize import CategoricalColumn, Column, NormalColumn, fit_column
+from ..solvers.workspace import Workspace
 
 # Draws that each control must stand on.
 _DRAWS_PER_CONTROL = 10
@@ -106,10 +107,16 @@ class ColumnDraws:
         """Return the draws that serve every row, shape (n_draws, *sample_shape)."""
         return self._as_rows(self.values)
 
-    def offsets(self, rows: np.ndarray) -> np.ndarray:
+    def offsets(self, rows: np.ndarray, workspace: Workspace) -> np.ndarray:
         """Return where the row itself and the draws lie, relative to each row.
 
         A cell that cannot vary, and a category that no draw can have, does not move.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, *sample_shape)
+        workspace : Workspace
+            Where the offsets are made: they last until the next.
 
         Returns
         -------
@@ -117,11 +124,12 @@ class ColumnDraws:
         """
         flat, normal = self._flat(rows), self.is_normal
         n_rows = 1 if self.around_row and normal.all() else len(flat)
-        offsets = np.empty((n_rows, 1 + self.n_draws, len(self.columns)))
+        offsets = workspace.array("offsets", (n_rows, 1 + self.n_draws, len(self.columns)))
         offsets[:, 0] = 0
         if not normal.all():
             # Codes of numbers are all alike, and an unseen category is taken to be any.
-            differ = self.codes != self._own_codes(flat)[:n_rows, None]
+            differ = workspace.array("differ", (n_rows, *self.codes.shape), bool)
+            np.not_equal(self.codes, self._own_codes(flat)[:n_rows, None], out=differ)
             unseen = self.unseen(flat)[:n_rows]
             if unseen.any():
                 differ &= ~unseen[:, None]
@@ -239,7 +247,7 @@ class ReplacementDraws:
             **options,
         )
 
-    def offsets(self, rows: np.ndarray) -> np.ndarray:
+    def offsets(self, rows: np.ndarray, workspace: Workspace) -> np.ndarray:
         """Return 0 where a player is present and -1 where it is replaced, shared by all rows."""
         absent = np.zeros((1, 1 + self.n_draws, self.players.n_players))
         absent[0, 1:] = self.coalitions - 1.0

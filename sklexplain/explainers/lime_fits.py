@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.linear_model import Ridge
+from sklearn.utils import gen_batches
 
 from ..core.workers import run_tasks
 from ..solvers.regressors import fit_regressors
 from ..solvers.surrogate import Surrogates, fit_surrogates, kernel_weights
+from ..solvers.workspace import Workspace
 from .lime_draws import ColumnDraws, ReplacementDraws, refuse_vanished
 from .lime_outputs import DrawOutputs, Run
 
+_TASKS_PER_WORKER = 4
 # What is found of some rows: their surrogates, and how many draws the kernel leaves each.
 Fitted = tuple[Surrogates, np.ndarray]
 
@@ -43,7 +47,9 @@ class Fitter:
         """Whether the surrogates of many rows are one calculation, which needs no Python's lock."""
         return _is_plain_ridge(self.surrogate) and self.selection != "lasso_path"
 
-    def fit(self, rows: np.ndarray, outputs: np.ndarray, numbers: np.ndarray) -> Fitted:
+    def fit(
+        self, rows: np.ndarray, outputs: np.ndarray, numbers: np.ndarray, workspace: Workspace
+    ) -> Fitted:
         """Fit the surrogates of some rows.
 
         Parameters
@@ -52,9 +58,10 @@ class Fitter:
         outputs : ndarray of shape (n_rows, 1 + n_draws, n_outputs)
         numbers : ndarray of int, shape (n_rows,)
             What the rows are called in errors.
+        workspace : Workspace
         """
         draws, surrogate = self.draws, self.surrogate
-        offsets, positions = draws.offsets(rows), draws.positions(rows)
+        offsets, positions = draws.offsets(rows, workspace), draws.positions(rows)
         weights = kernel_weights(offsets, self.kernel_width)
         refuse_vanished(weights, offsets, numbers, self.kernel_width)
         n_effective = weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
@@ -63,8 +70,8 @@ class Fitter:
         chosen: dict[str, Any] = {"selection": self.selection, "n_features": self.n_features}
         if _is_plain_ridge(surrogate):
             alpha = 1.0 if surrogate is None else surrogate.alpha
-            controls = draws.controls()
-            return fit_surrogates(*data, alpha=alpha, controls=controls, **chosen), n_effective
+            chosen |= {"alpha": alpha, "controls": draws.controls(), "workspace": workspace}
+            return fit_surrogates(*data, **chosen), n_effective
         return fit_regressors(surrogate, *data, **chosen), n_effective
 
 
@@ -107,23 +114,35 @@ def fit_rows(
     """
     numbers = run.numbers(rows)
     if outputs.around_row:
+        workspace = Workspace()
         for part, found in outputs.around(run, rows, own):
             explained = np.take_along_axis(found, columns[part][:, None], axis=2)
-            yield fitter.fit(rows[part], explained, numbers[part])
+            yield fitter.fit(rows[part], explained, numbers[part], workspace)
         return
-    yield from run_tasks(
-        _fit_part,
+    for found in run_tasks(
+        _fit_parts,
         _Shared(fitter, rows, own, columns, numbers, outputs),
-        ((part,) for part in outputs.parts(len(rows), own.shape[1])),
+        ((parts,) for parts in _tasks(outputs.parts(len(rows), own.shape[1]), run)),
         n_jobs=run.options["n_jobs"],
         threads=fitter.in_batches,
-    )
+    ):
+        yield from found
 
 
-def _fit_part(shared: _Shared, part: slice) -> Fitted:
-    found = shared.outputs.of_part(shared.own[part])
-    explained = np.take_along_axis(found, shared.columns[part][:, None], axis=2)
-    return shared.fitter.fit(shared.rows[part], explained, shared.numbers[part])
+def _tasks(parts: list[slice], run: Run) -> list[list[slice]]:
+    """Divide the parts into tasks, which are worth more than it takes to hand them over."""
+    n_workers = effective_n_jobs(run.options["n_jobs"])
+    n_tasks = 1 if n_workers == 1 else _TASKS_PER_WORKER * n_workers
+    return [parts[where] for where in gen_batches(len(parts), -(-len(parts) // n_tasks) or 1)]
+
+
+def _fit_parts(shared: _Shared, parts: list[slice]) -> list[Fitted]:
+    fitted, numbers, workspace = [], shared.numbers, Workspace()
+    for part in parts:
+        found = shared.outputs.of_part(shared.own[part])
+        explained = np.take_along_axis(found, shared.columns[part][:, None], axis=2)
+        fitted.append(shared.fitter.fit(shared.rows[part], explained, numbers[part], workspace))
+    return fitted
 
 
 def _is_plain_ridge(surrogate: Any) -> bool:

@@ -20,8 +20,9 @@ from .lime_draws import ColumnDraws, ReplacementDraws
 _DRAWS = "draws"
 # Rows that are surely one batch.
 _MOST_AT_ONCE = 2**14
-# Rows are solved in chunks that stay near the processor rather than as many as memory holds.
-_CHUNK_BYTES = 64 * 2**20
+# Draws are built for as many rows as make large batches of them, and surrogates fitted for as many
+# as stay near the processor.
+_CHUNK_BYTES, _NEAR_BYTES = 64 * 2**20, 16 * 2**20
 
 
 class Run:
@@ -129,7 +130,7 @@ class DrawOutputs:
         outputs : ndarray of shape (n_rows, 1 + n_draws, n_outputs)
         """
         n_outputs = own.shape[1]
-        per_chunk = self._rows_per_chunk(n_outputs)
+        per_chunk = self._rows_in(_CHUNK_BYTES, n_outputs)
         # Workers may be ahead of the surrogates by no more than memory holds.
         most = working_bytes() // (8 * self.draws.n_draws * n_outputs)
         for ahead in gen_batches(len(rows), max(per_chunk, most)):
@@ -144,8 +145,8 @@ class DrawOutputs:
                 yield where, np.concatenate([own[where][:, None], outputs], axis=1)
 
     def parts(self, n_rows: int, n_outputs: int) -> list[slice]:
-        """Return rows whose surrogates are fitted at a time."""
-        return list(gen_batches(n_rows, self._rows_per_chunk(n_outputs)))
+        """Return rows whose surrogates are fitted at a time, where draws serve all rows."""
+        return list(gen_batches(n_rows, self._rows_in(_NEAR_BYTES, n_outputs)))
 
     def of_part(self, own: np.ndarray) -> np.ndarray:
         """Return the outputs of some rows, given as `own`, and of the draws that serve all rows.
@@ -158,10 +159,10 @@ class DrawOutputs:
         shared = np.broadcast_to(self._shared, (len(own), *self._shared.shape))
         return np.concatenate([own[:, None], shared], axis=1)
 
-    def _rows_per_chunk(self, n_outputs: int) -> int:
-        # A few copies of the draws, in as much as stays near the processor.
+    def _rows_in(self, most: int, n_outputs: int) -> int:
+        """Return of how many rows the draws, a few copies of them, are so many bytes."""
         bytes_per_row = 4 * 8 * self.draws.n_draws * (self.draws.n_players + n_outputs)
-        return max(1, min(_CHUNK_BYTES, working_bytes()) // bytes_per_row)
+        return max(1, min(most, working_bytes()) // bytes_per_row)
 
 
 def _run_shared(
