@@ -297,16 +297,19 @@ class _Run:
         waiting = np.arange(len(members))
         seen = np.empty((len(members), 0, self.totals.shape[1]))
         for design in self._stages(whole):
-            fresh = design[seen.shape[1] :]
-            drawn = self._half_differences(members[waiting], players, fresh)
-            seen = np.concatenate([seen, drawn - known.half_differences(fresh, waiting)], axis=1)
-            totals = self.totals[members[waiting]]
-            values, errors = _solve_outputs(
-                solver.regression(design, players, active),
-                seen,
-                totals - known.means[waiting].sum(axis=1),
-            )
-            values = values + known.means[waiting]
+            n_seen, fresh = seen.shape[1], design[seen.shape[1] :]
+            totals, means = self.totals[members[waiting]], known.means[waiting]
+            seen = np.pad(seen, ((0, 0), (0, len(fresh)), (0, 0)))
+            values, errors = np.empty_like(means), np.empty_like(means)
+            # Workers go on while the rows that they are done with are solved.
+            for part, drawn in self._half_differences(members[waiting], players, fresh):
+                seen[part, n_seen:] = drawn - known.half_differences(fresh, waiting[part])
+                values[part], errors[part] = _solve_outputs(
+                    solver.regression(design, players, active),
+                    seen[part],
+                    totals[part] - means[part].sum(axis=1),
+                )
+            values += means
             done = np.ones(len(waiting), dtype=bool)
             if len(design) < n_pairs and self.tol is not None:
                 distance = np.abs(totals).max(axis=1)
@@ -375,9 +378,8 @@ class _Run:
 
     def _half_differences(
         self, members: np.ndarray, players: Players, design: PairedDesign
-    ) -> np.ndarray:
-        """Return half of the coalitions' outputs minus their complements', shape (n, K, o)."""
-        halves = np.empty((len(members), len(design), self.totals.shape[1]))
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield half of the coalitions' outputs minus their complements', shape (n, K, o)."""
         for part, outputs in evaluate_chunks(
             self.model,
             self.rows[members],
@@ -387,8 +389,7 @@ class _Run:
             pairing=np.concatenate([design.references, design.references]),
             **self._engine_options(members),
         ):
-            halves[part] = (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
-        return halves
+            yield part, (outputs[:, : len(design)] - outputs[:, len(design) :]) / 2
 
 
 def _only(players: Players, active: np.ndarray) -> Players:

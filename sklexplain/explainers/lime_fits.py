@@ -18,7 +18,9 @@ from ..solvers.workspace import Workspace
 from .lime_draws import ColumnDraws, ReplacementDraws, refuse_vanished
 from .lime_outputs import DrawOutputs, Run
 
-_TASKS_PER_WORKER = 4
+# Tasks a worker: threads are handed few, and of many the first are soon done, from which it is seen
+# whether the others are worth processes.
+_THREAD_TASKS, _PROCESS_TASKS = 4, 16
 # What is found of some rows: their surrogates, and how many draws the kernel leaves each.
 Fitted = tuple[Surrogates, np.ndarray]
 
@@ -122,17 +124,18 @@ def fit_rows(
     for found in run_tasks(
         _fit_parts,
         _Shared(fitter, rows, own, columns, numbers, outputs),
-        ((parts,) for parts in _tasks(outputs.parts(len(rows), own.shape[1]), run)),
+        ((parts,) for parts in _tasks(outputs.parts(len(rows), own.shape[1]), run, fitter)),
         n_jobs=run.options["n_jobs"],
         threads=fitter.in_batches,
     ):
         yield from found
 
 
-def _tasks(parts: list[slice], run: Run) -> list[list[slice]]:
+def _tasks(parts: list[slice], run: Run, fitter: Fitter) -> list[list[slice]]:
     """Divide the parts into tasks, which are worth more than it takes to hand them over."""
     n_workers = effective_n_jobs(run.options["n_jobs"])
-    n_tasks = 1 if n_workers == 1 else _TASKS_PER_WORKER * n_workers
+    per_worker = _THREAD_TASKS if fitter.in_batches else _PROCESS_TASKS
+    n_tasks = 1 if n_workers == 1 else per_worker * n_workers
     return [parts[where] for where in gen_batches(len(parts), -(-len(parts) // n_tasks) or 1)]
 
 
