@@ -114,6 +114,12 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
             y = column_or_1d(y, warn=True)
         codec = RowCodec.from_rows(X)
         encoded = codec.encode(X)
+        if len(encoded) == 0:
+            # In scikit-learn's words, which its checks ask for.
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={encoded.shape}) while a minimum of 1 is "
+                f"required by {type(self).__name__}; give X the rows to learn from"
+            )
         if not makes_windows(self.estimator):
             # What can be refused is refused before a model is fitted.
             self.window_steps_, self.codec_ = [], codec

@@ -370,6 +370,9 @@ class PermutationImportance(BaseExplainer):
     ) -> dict[str, Bunch]:
         """Return for each scorer the score of the rows and the drops in it, player by player."""
         check_consistent_length(X, y, sample_weight)
+        if sample_weight is not None:
+            # Older versions of scikit-learn hand to numpy what they were given.
+            sample_weight = np.asarray(sample_weight)
         rows, codec = self._encoded(X)
         estimator = self.explained_estimator_
         # Drawn first and once, so that every player meets the same permutations, as in
