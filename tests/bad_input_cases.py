@@ -103,6 +103,7 @@ ROWS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "one dimension": (lambda: X[:, 0], ValueError, r"^X .*1D array"),
     "four dimensions": (lambda: np.ones((3, 2, 2, 2)), ValueError, "X has 4 dimensions"),
     "no rows": (lambda: X[:0], ValueError, r"^X .*0 sample"),
+    "a table without rows": (lambda: FRAME[:0], ValueError, r"^X .*0 sample"),
     "no columns": (lambda: X[:, :0], ValueError, r"^X .*0 feature"),
     "no time steps": (lambda: WINDOWS[:, :0], ValueError, "X has no time steps"),
     "no features": (lambda: WINDOWS[:, :, :0], ValueError, "X has no time steps or no features"),
@@ -168,7 +169,7 @@ def refused_rows() -> list[Refused]:
             message,
         )
         for rows, (bad, error, message) in shaped.items()
-        if rows not in ("no time steps", "names twice")
+        if rows not in ("no time steps", "names twice", "a table without rows")
     ]
     cases += [
         Refused("explain: fewer columns", lambda: fitted.explain(X[:, :3]), ValueError, "X has 3"),

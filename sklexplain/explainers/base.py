@@ -115,10 +115,10 @@ class BaseExplainer(DiagramMixin, MetaEstimatorMixin, BaseEstimator):
         codec = RowCodec.from_rows(X)
         encoded = codec.encode(X)
         if len(encoded) == 0:
-            # In scikit-learn's words, which its checks ask for.
+            # As of arrays without rows.
             raise ValueError(
-                f"Found array with 0 sample(s) (shape={encoded.shape}) while a minimum of 1 is "
-                f"required by {type(self).__name__}; give X the rows to learn from"
+                "X cannot be read as rows of numbers: Found array with 0 sample(s) "
+                f"(shape={encoded.shape}) while a minimum of 1 is required"
             )
         if not makes_windows(self.estimator):
             # What can be refused is refused before a model is fitted.
