@@ -100,10 +100,11 @@ class LIME(ReadableExplainer, AttributionExplainer):
     memory : str, path or joblib.Memory, default=None
         Where finished chunks of rows are kept, about 100,000 evaluations each, so that a run that
         was stopped or killed goes on where it was: started again with the same model, rows and
-        parameters (and a number as `random_state`), it computes what is missing. The outputs of
-        draws that serve all rows are kept as well. Fitted estimators are kept too: the same one is
-        not fitted twice on the same rows. Those are read and written by pickle, so give a folder
-        that nobody else writes to.
+        parameters (and a number as `random_state`), it computes what is missing. With several
+        workers, up to two seconds' worth of chunks are finished together. The outputs of draws
+        that serve all rows are kept as well. Fitted estimators are kept too: the same one is not
+        fitted twice on the same rows. Those are read and written by pickle, so give a folder that
+        nobody else writes to.
     %(on_error)s
     random_state : int, RandomState or None, default=None
         Of the draws, which are fixed by `fit`.
