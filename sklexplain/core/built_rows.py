@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.utils import gen_batches
 
 from .failures import blame, refuse_non_finite_rows
 from .masked_batches import equal_slices
@@ -178,7 +179,7 @@ def run_around(
     n_jobs = workers_for(model.estimator, n_jobs)
     n_workers = effective_n_jobs(n_jobs)
     if n_workers > 1 and len(X) < _FEWEST_ROWS * n_workers:
-        for chunk in _chunks(0, len(X), rows_per_chunk):
+        for chunk in gen_batches(len(X), rows_per_chunk):
             outputs = run_rows(
                 model,
                 draws.rows_around(X[chunk]),
@@ -210,7 +211,8 @@ def run_around(
     if n_workers > 1:
         n_tasks = n_tasks_for((len(X) - n_tried) * n_draws, n_workers)
         per_task = min(per_task, max(1, around.batch // n_draws), -(-len(X) // n_tasks))
-    tasks = _chunks(n_tried, len(X), per_task)
+    left = gen_batches(len(X) - n_tried, per_task)
+    tasks = [slice(n_tried + part.start, n_tried + part.stop) for part in left]
     results = run_tasks(
         _outputs_around,
         around,
@@ -260,10 +262,6 @@ class _DrawNames:
 
     def __call__(self, i: int) -> str:
         return f"draw {i % self.n_draws} around row {self.numbers[i // self.n_draws]}"
-
-
-def _chunks(start: int, stop: int, size: int) -> list[slice]:
-    return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
 def _batch(model: Model, row_shape: tuple[int, ...], batch_size: int | str, itemsize: int) -> int:

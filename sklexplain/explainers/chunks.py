@@ -136,7 +136,7 @@ class ChunkedRun:
             where = np.concatenate([np.arange(chunk.start, chunk.stop) for chunk in chunks])
             try:
                 explanation = self.explain(rows[where], numbers[where])
-            except ModelError:
+            except (ModelError, ValueError):
                 # One by one, so that those before the failure are kept.
                 pass
             else:

@@ -100,6 +100,21 @@ class TestEveryMethod:
         assert explained == [5, 40, *[5] * 6]
         assert len(files(tmp_path)) == 6
 
+    def test_chunks_before_a_row_that_is_refused_are_kept(self, name, tmp_path, monkeypatch):
+        cls = KernelSHAP if name == "KernelSHAP" else LIME
+        explained = cls._explain_rows
+
+        def refusing(self, rows, *arguments):
+            if (rows == X[33]).all(axis=1).any():
+                raise ValueError("row 33 is far from all draws")
+            return explained(self, rows, *arguments)
+
+        monkeypatch.setattr(cls, "_explain_rows", refusing)
+        explainer = METHODS[name](smooth, random_state=0, memory=tmp_path, n_jobs=2).fit(X[:10])
+        with pytest.raises(ValueError, match="row 33 is far"):
+            explainer.explain(X)
+        assert len(files(tmp_path)) == 6
+
     def test_rows_that_fail_are_marked(self, name):
         model = Failing(X[33])
         make = METHODS[name]
